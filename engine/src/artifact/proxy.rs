@@ -1,0 +1,280 @@
+//! `proxies`: message services. Pass-through with `to:`, mediated with `steps:`, or SOAP with `contract:`.
+
+use super::soap_service::{ContractConfig, Service};
+use super::{Parts, add_route, listeners, route_metrics};
+use crate::build::Build;
+use crate::config::{Duration, Named, Node, RawNode, Span, Spanned, Steps, suggestion};
+use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
+use crate::endpoint::EndpointRef;
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::mediator::{AsyncMediator, BoxFuture, Flow, Needs, Sends, asynchronous};
+use crate::registry::{EntryPoint, EntryRoute};
+use crate::route::{Guard, Route};
+use crate::sequence::Sequence;
+use crate::transport::CallOptions;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// A message service.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyConfig {
+    /// Where messages come from: one transport with its settings, such as `{ http: /legacy }`.
+    pub from: RawNode,
+    /// An endpoint to which each message goes on as it is, after the steps; the reply goes back.
+    pub to: Option<RawNode>,
+    /// Steps before `steps`.
+    #[serde(default)]
+    pub policies: Steps,
+    /// The steps.
+    #[serde(default)]
+    pub steps: Steps,
+    /// Makes it a SOAP service with this contract.
+    pub contract: Option<ContractConfig>,
+    /// Steps of single operations of the contract; `steps` serve the others.
+    #[serde(default)]
+    pub operations: Named<Steps>,
+    /// Steps for faults.
+    pub on_fault: Option<Steps>,
+    /// Most time for one exchange.
+    pub timeout: Option<Duration>,
+}
+
+pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<'_>, parts: &mut Parts) {
+    let artifact_name: Arc<str> = format!("proxies.{}", name.value).into();
+    cx.within(&artifact_name, |cx| {
+        cx.original = None;
+        let policies = cx.steps(&proxy.policies, "policies");
+        let steps = steps_then_to(&proxy.steps, proxy.to.as_ref(), cx);
+        let on_fault = cx.optional_steps(proxy.on_fault.as_ref(), "on_fault");
+        let service = proxy
+            .contract
+            .as_ref()
+            .and_then(|contract| Service::read(contract, cx));
+        let steps = match (&service, &proxy.contract) {
+            (Some(service), Some(contract)) => {
+                steps.map(|default| service.dispatch(contract, &proxy.operations, default, cx))
+            }
+            _ => steps,
+        };
+        let original = cx.original.take().max(parts.shared_original);
+        let entry = entry(&proxy.from, cx);
+        let Some(steps) = steps else { return };
+        if steps.is_empty() && proxy.steps.is_empty() {
+            let help = Some("give it `steps:`, or `to:` an endpoint".to_owned());
+            cx.error(
+                "config.missing_key",
+                name.span,
+                format!("proxy `{}` does nothing", name.value),
+                help,
+            );
+        }
+        let artifact = Arc::new(Artifact {
+            name: Arc::clone(&artifact_name),
+            kind: ArtifactKind::Proxy,
+            policies,
+            on_fault,
+            routes: vec![RouteSteps {
+                template: name.value.as_str().into(),
+                policies: Sequence::default(),
+                steps: steps.clone(),
+                on_fault: None,
+                original,
+            }],
+        });
+        match entry {
+            Some(EntryPoint::Route(route)) => {
+                let timeout = proxy.timeout.map(Into::into);
+                let target = Target {
+                    artifact: &artifact,
+                    steps: &steps,
+                    original,
+                    timeout,
+                    soap: service.is_some(),
+                };
+                if let Some(service) = &service {
+                    service.publish(&route, proxy, cx, parts);
+                }
+                add_entry(&route, &target, proxy.from.span, cx, parts);
+            }
+            Some(EntryPoint::Listener(listener)) => parts.listeners.push(listener),
+            None => {}
+        }
+        parts.artifacts.push(artifact);
+    });
+}
+
+/// What a proxy's path leads to.
+pub(super) struct Target<'a> {
+    pub(super) artifact: &'a Arc<Artifact>,
+    pub(super) steps: &'a Sequence,
+    pub(super) original: Option<Needs>,
+    pub(super) timeout: Option<std::time::Duration>,
+    pub(super) soap: bool,
+}
+
+/// Adds the routes of a proxy's path: the path itself, and for a prefix everything below it.
+pub(super) fn add_entry(
+    entry: &EntryRoute,
+    target: &Target<'_>,
+    span: Span,
+    cx: &mut Build<'_>,
+    parts: &mut Parts,
+) {
+    let names: Vec<Spanned<String>> = entry
+        .listeners
+        .iter()
+        .map(|listener| Spanned::new(listener.to_string(), span))
+        .collect();
+    let listeners = listeners(&names, cx);
+    let path = entry.path.trim_end_matches('/');
+    if super::api::check_path(&entry.path, span, cx).is_none() {
+        return;
+    }
+    let exact = if path.is_empty() {
+        "/".to_owned()
+    } else {
+        path.to_owned()
+    };
+    let mut patterns = vec![exact.clone()];
+    if entry.prefix {
+        patterns.push(format!("{path}/{{*rest}}"));
+        if !path.is_empty() {
+            patterns.push(format!("{path}/"));
+        }
+    }
+    let any = [Guard::default()];
+    let guards = if entry.guards.is_empty() {
+        &any[..]
+    } else {
+        &entry.guards[..]
+    };
+    let template: Arc<str> = exact.into();
+    let route = Arc::new(Route {
+        metrics: route_metrics(&target.artifact.name, &template, cx),
+        artifact: Arc::clone(target.artifact),
+        template,
+        parameters: crate::route::parameter_names(&entry.path),
+        policies: Sequence::default(),
+        steps: target.steps.clone(),
+        on_fault: None,
+        original: target.original,
+        timeout: target.timeout,
+        soap: target.soap,
+    });
+    for pattern in patterns {
+        for guard in guards {
+            add_route(
+                (&listeners, &pattern, guard),
+                &entry.methods,
+                &route,
+                span,
+                cx,
+                parts,
+            );
+        }
+    }
+}
+
+/// Reads `from:`: one transport and its settings.
+fn entry(from: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
+    let known = || {
+        cx.registry
+            .transports
+            .iter()
+            .filter(|spec| spec.entry.is_some())
+            .map(|spec| spec.name)
+    };
+    let Some((key, settings)) = from.only_entry() else {
+        let names: Vec<&str> = known().collect();
+        let help = Some(format!("such as `{}: ...`", names.join("`, `")));
+        cx.error(
+            "config.bad_value",
+            from.span,
+            "`from` names one transport with its settings",
+            help,
+        );
+        return None;
+    };
+    let Some(spec) = cx
+        .registry
+        .transport(&key.text)
+        .and_then(|spec| spec.entry.as_ref())
+    else {
+        let help = suggestion(&key.text, known());
+        cx.error(
+            "config.unknown_transport",
+            key.span,
+            format!("nothing is received by `{}`", key.text),
+            help,
+        );
+        return None;
+    };
+    (spec.build)(settings, cx)
+}
+
+/// The steps, and behind them the pass-through to an endpoint.
+pub(super) fn steps_then_to(steps: &Steps, to: Option<&RawNode>, cx: &mut Build<'_>) -> Option<Sequence> {
+    let own = cx.steps(steps, "");
+    let Some(to) = to else { return Some(own) };
+    let forward = cx.within(".to", |cx| {
+        let endpoint = cx.endpoint(to)?;
+        Some(cx.positioned("to", to.span, asynchronous(PassThrough { endpoint })))
+    })?;
+    if own.is_empty() {
+        return Some(Sequence::new(vec![forward]));
+    }
+    let run_own = cx.within(".steps", |cx| {
+        cx.positioned("steps", steps.span, asynchronous(Group { steps: own }))
+    });
+    Some(Sequence::new(vec![run_own, forward]))
+}
+
+/// Sends the message on as it is and takes the reply as the message.
+struct PassThrough {
+    endpoint: EndpointRef,
+}
+
+impl AsyncMediator for PassThrough {
+    fn needs(&self) -> Needs {
+        self.endpoint.needs()
+    }
+
+    fn sends(&self) -> Option<Sends<'_>> {
+        Some(Sends {
+            endpoint: &self.endpoint,
+            own_body: true,
+            replaces: true,
+        })
+    }
+
+    fn mediate<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Flow, Fault>> {
+        Box::pin(async move {
+            let endpoint = self.endpoint.resolve(exchange)?;
+            exchange.lift(endpoint.needs()).await?;
+            let options = CallOptions {
+                pass_through: true,
+                ..CallOptions::default()
+            };
+            endpoint.pass_on(exchange, &options).await?;
+            Ok(Flow::Next)
+        })
+    }
+}
+
+/// Steps as one step.
+struct Group {
+    steps: Sequence,
+}
+
+impl AsyncMediator for Group {
+    fn mediate<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Flow, Fault>> {
+        Box::pin(self.steps.run(exchange))
+    }
+
+    fn children(&self) -> Vec<(String, &Sequence)> {
+        vec![("steps".to_owned(), &self.steps)]
+    }
+}

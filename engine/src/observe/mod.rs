@@ -1,0 +1,9 @@
+//! What is running can be seen: metrics, the access log, the trace of single exchanges.
+
+mod access_log;
+mod metrics;
+mod trace;
+
+pub use access_log::log_access;
+pub use metrics::{BackendMetrics, Metrics, RouteMetrics};
+pub use trace::{Trace, TraceEvent};
