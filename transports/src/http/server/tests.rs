@@ -1,0 +1,5 @@
+//! Tests of the server through raw sockets.
+
+mod basics;
+mod hostile;
+mod lifecycle;

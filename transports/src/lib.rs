@@ -1,0 +1,8 @@
+//! The transports of Mediary: listeners that receive messages and senders that send them on.
+
+pub mod http;
+
+use engine::registry::TransportSpec;
+
+/// Every transport, in the order of the docs.
+pub static ALL: &[TransportSpec] = &[crate::http::SPEC];
