@@ -1,0 +1,24 @@
+//! The log: text on a terminal, JSON lines elsewhere, on standard error.
+
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts logging with a level (`info`) or a filter (`info,mediary_engine=debug`).
+///
+/// # Errors
+/// Why the filter cannot be read.
+pub(super) fn start(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| format!("`{filter}` is no log filter: {error}"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = if std::io::stderr().is_terminal() {
+        builder.with_target(false).finish().try_init()
+    } else {
+        builder.json().flatten_event(true).finish().try_init()
+    };
+    started.map_err(|error| format!("the log cannot be started: {error}"))
+}

@@ -1,0 +1,64 @@
+//! `--watch`: what changes on disk. The whole folder of the project is watched, so that templates, schemas and
+//! certificates count like definitions. Events come before the writer is done, hence the quiet time.
+
+use engine::config::Project;
+use notify_debouncer_full::notify::event::EventKind;
+use notify_debouncer_full::notify::{RecommendedWatcher, RecursiveMode};
+use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long the disk has to be quiet before a reload.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A watch that is on until it is dropped.
+pub(super) struct Watch {
+    changes: mpsc::Receiver<()>,
+    _debouncer: Option<Debouncer<RecommendedWatcher, RecommendedCache>>,
+}
+
+impl Watch {
+    /// Watches a project. Where the system cannot, it says so in the log and serves on without.
+    pub(super) fn start(project: &Project) -> Self {
+        let (sender, changes) = mpsc::channel(1);
+        let notify = move |result: DebounceEventResult| {
+            // A full channel means that a reload is due already.
+            if is_change(&result) {
+                let _ = sender.try_send(());
+            }
+        };
+        let folder = match project.folder.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => project.folder.clone(),
+        };
+        let started = new_debouncer(QUIET, None, notify).and_then(|mut debouncer| {
+            debouncer.watch(&folder, RecursiveMode::Recursive)?;
+            Ok(debouncer)
+        });
+        if let Err(error) = &started {
+            tracing::error!(%error, folder = %folder.display(), "changes of the project are not seen");
+        }
+        Self {
+            changes,
+            _debouncer: started.ok(),
+        }
+    }
+
+    /// Waits for a change; for ever where there is no watch.
+    pub(super) async fn changed(&mut self) {
+        if self.changes.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Reading a file is an event too, but no change.
+fn is_change(result: &DebounceEventResult) -> bool {
+    match result {
+        Ok(events) => events
+            .iter()
+            .any(|event| !matches!(event.kind, EventKind::Access(_))),
+        Err(_) => true,
+    }
+}
