@@ -1,0 +1,64 @@
+//! The benchmark harness: an echo backend, a load generator, and a comparison of gateways under the same
+//! load. The primary metric is CPU time per message, which holds on a noisy machine where requests per
+//! second do not. Everything stays on loopback and is bounded in time, count and connections.
+
+mod compare;
+mod echo;
+mod histogram;
+mod load;
+mod message;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What every command returns: failures are texts for the person at the terminal.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(
+    name = "mediary-bench",
+    about = "Measures gateways: CPU time per message, latency, memory, start"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a small fast backend until it is killed
+    Echo(echo::Options),
+    /// Sends requests over keep-alive connections and reports what came back
+    Load(load::Options),
+    /// Measures contestants against each other, interleaved and pinned to cores
+    Compare(compare::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Echo(options) => echo::run(&options),
+        Command::Load(options) => load::run(&options),
+        Command::Compare(options) => compare::run(&options),
+    };
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "mediary-bench: {error}");
+    ExitCode::FAILURE
+}
+
+/// Prints one line at once, so that a parent process sees it.
+fn say(line: &str) -> Outcome<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// A runtime on the calling thread alone: one process, one core.
+fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
+}

@@ -1,0 +1,101 @@
+//! `mediary check` names every mistake of a project in one run, each at its place.
+
+use mediary_tests::{Project, mediary};
+
+const PLANTED: &str = r#"settings:
+  limits: { body: 10 }
+  worker: 2
+endpoints:
+  quotes:
+    http: http://localhost:9000
+    timeout: 3
+apis:
+  quotes:
+    context: quotes
+    routes:
+      FETCH /{symbol}:
+        - respond
+      GET /{symbol}:
+        - lgo: "text"
+        - filter: { when: "paylod.amount > 3", then: [drop] }
+        - call: qoutes
+        - payload: { text: "${payload.name | uper}" }
+        - validate: { json_schema: missing.json }
+        - respond
+        - log: "never"
+"#;
+
+/// Line, column and a part of the message of every planted mistake.
+const EXPECTED: [(u64, u64, &str); 11] = [
+    (2, 19, "size"),
+    (3, 3, "worker"),
+    (7, 14, "duration"),
+    (10, 14, "does not begin with"),
+    (12, 7, "FETCH"),
+    (15, 11, "lgo"),
+    (16, 28, "paylod"),
+    (17, 17, "qoutes"),
+    (18, 46, "uper"),
+    (19, 36, "missing.json"),
+    (21, 11, "never reached"),
+];
+
+#[test]
+fn every_planted_mistake_is_found_at_its_line_and_column() {
+    let project = Project::from(PLANTED);
+    let end = mediary(&["check", project.folder().to_str().unwrap(), "--format", "json"]).expect_code(1);
+    let report = end.json();
+    let list = report
+        .as_array()
+        .or_else(|| report["diagnostics"].as_array())
+        .cloned()
+        .unwrap_or_default();
+    let found: Vec<(u64, u64, String)> = list
+        .iter()
+        .map(|diagnostic| {
+            let number = |key: &str| diagnostic[key].as_u64().unwrap_or_default();
+            (
+                number("line"),
+                number("column"),
+                diagnostic["message"].as_str().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect();
+    for (line, column, part) in &EXPECTED {
+        let hit = found
+            .iter()
+            .any(|(l, c, message)| l == line && c == column && message.contains(part));
+        assert!(hit, "{line}:{column} {part} is not among {found:#?}");
+    }
+    assert_eq!(found.len(), EXPECTED.len(), "{found:#?}");
+    let in_file = |diagnostic: &serde_json::Value| {
+        diagnostic["file"]
+            .as_str()
+            .is_some_and(|file| file.ends_with("mediary.yaml"))
+    };
+    assert!(list.iter().all(in_file), "{list:#?}");
+}
+
+#[test]
+fn people_see_the_line_with_a_caret_and_a_help() {
+    let project = Project::from("apis:\n  quotes:\n    contxt: /quotes\n    routes: { GET /: respond }\n");
+    let end = mediary(&["check", project.folder().to_str().unwrap()]).expect_code(1);
+    for part in [
+        "mediary.yaml:3:5",
+        "contxt: /quotes",
+        "^^^^^^",
+        "did you mean `context`?",
+    ] {
+        assert!(
+            end.output().contains(part),
+            "{part} is missing:\n{}",
+            end.output()
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_is_code_two() {
+    mediary(&["chek"]).expect_code(2);
+    mediary(&["check", "--format", "yaml"]).expect_code(2);
+}

@@ -1,0 +1,18 @@
+//! The system tests: one binary, one module per topic. Run them with `tests/run`, which installs the foreign
+//! peers and builds the `mediary` binary first.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a test fails the test, helpers included"
+)]
+
+mod check;
+mod docs;
+mod faithful;
+mod faults;
+mod fixtures;
+mod reload;
+mod running;
+mod samples;
+mod soap_peers;
+mod streaming;
+mod tidy;

@@ -1,0 +1,131 @@
+//! What can be seen and changed while the gateway runs: `--watch`, `--trace`, TLS, HTTP/2, the access log.
+
+use http_body_util::Empty;
+use mediary_tests::{Client, Gateway, Project, Running, certificates, get, mediary_command};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn project(text: &str) -> String {
+    format!(
+        "apis:\n  a:\n    context: /a\n    routes:\n      GET /{{id}}:\n        - set: {{ vars.secret_free: \"${{params.id}}\" }}\n        - payload: {{ text: \"{text} ${{vars.secret_free}}\" }}\n        - respond\n"
+    )
+}
+
+/// Starts `mediary run` with this option; gives the process and the URL of its listener `http`.
+fn start(project: &Project, option: &str) -> (Running, String) {
+    let mut command = mediary_command();
+    command.arg("run").arg(project.folder()).arg(option);
+    command.args([
+        "--set",
+        "settings.listeners.http.port=0",
+        "--set",
+        "settings.management.port=0",
+    ]);
+    let mut process = Running::start(command);
+    let listening = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("listening http "));
+        line.filter(|_| text.lines().any(|line| line == "ready"))
+            .map(str::to_owned)
+    };
+    let url = process.wait_for_stdout(WAIT, listening);
+    let url = url.unwrap_or_else(|| panic!("it does not start: {}", process.stderr()));
+    (process, url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_served_without_a_signal() {
+    let project_folder = Project::from(project("before").as_str());
+    let (mut process, url) = start(&project_folder, "--watch");
+    assert_eq!(
+        get(&format!("{url}/a/7")).await.expect_status(200).text(),
+        "before 7"
+    );
+    project_folder.write("mediary.yaml", project("after"));
+    let started = Instant::now();
+    while get(&format!("{url}/a/7")).await.text() != "after 7" {
+        assert!(
+            started.elapsed() < WAIT,
+            "the change is not served: {}",
+            process.stderr()
+        );
+    }
+    project_folder.write("mediary.yaml", "apis: { a: { contxt: /a } }\n");
+    let refused = process.wait_for_stderr(WAIT, |text| text.contains("contxt").then_some(()));
+    assert!(refused.is_some(), "{}", process.stderr());
+    assert_eq!(
+        get(&format!("{url}/a/7")).await.expect_status(200).text(),
+        "after 7"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_shows_each_step_and_what_it_changed() {
+    let project_folder = Project::from(project("hello").as_str());
+    let (mut process, url) = start(&project_folder, "--trace");
+    get(&format!("{url}/a/7")).await.expect_status(200);
+    let trace = process.wait_for_stderr(WAIT, |text| text.contains("respond").then(|| text.to_owned()));
+    let trace = trace.unwrap_or_else(|| panic!("no trace: {}", process.stderr()));
+    for part in [
+        "GET /a/7 -> 200",
+        "vars.secret_free set",
+        "payload empty -> changed",
+        "ms",
+    ] {
+        assert!(trace.contains(part), "{part} is missing:\n{trace}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_and_http_2_are_served_beside_plain_http() {
+    let certificates = certificates();
+    let folder = Project::from(project("secure").as_str());
+    certificates.write_to(folder.folder());
+    folder.write(
+        "listeners.yaml",
+        "settings:\n  listeners:\n    http: { port: 8290 }\n    https: { port: 8253, tls: { certificate: server.pem, key: server.key } }\n",
+    );
+    let names: Vec<String> = std::fs::read_dir(folder.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let gateway = Gateway::start(folder, &["settings.listeners.https.port=0"]);
+    let url = gateway.url("https").replace("127.0.0.1", "localhost");
+    let request = |url: &str| {
+        hyper::Request::get(format!("{url}/a/7"))
+            .body(Empty::<bytes::Bytes>::new())
+            .unwrap()
+    };
+    let over_tls = Client::new()
+        .tls(certificates.client_config())
+        .send(request(&url))
+        .await;
+    let over_tls = over_tls.unwrap_or_else(|error| panic!("{error:?} {names:?}"));
+    assert_eq!((over_tls.status, over_tls.text()), (200, "secure 7".to_owned()));
+    let h2 = Client::new()
+        .http2()
+        .send(request(gateway.url("http")))
+        .await
+        .expect("h2c is served");
+    assert_eq!(
+        (h2.version, h2.text()),
+        (hyper::Version::HTTP_2, "secure 7".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_log_has_a_line_for_each_exchange() {
+    let mut gateway = Gateway::start(project("logged").as_str(), &["settings.access_log=true"]);
+    get(&format!("{}/a/7", gateway.url("http")))
+        .await
+        .expect_status(200);
+    gateway.wait_for_log("\"target\":\"access\"");
+    let log = gateway.log();
+    let line = log.lines().find(|line| line.contains("\"access\"")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+    assert_eq!(
+        (&line["route"], &line["status"], &line["path"]),
+        (&json!("GET /a/{id}"), &json!(200), &json!("/a/7"))
+    );
+}

@@ -1,0 +1,93 @@
+//! The samples do what their pages say: each is checked, run, tested by its own tests, and driven by foreign clients and backends.
+
+mod http_as_rest;
+mod http_as_soap;
+mod rest_to_soap;
+mod service_gateway;
+mod throttled_backend;
+
+use mediary_tests::{Gateway, mediary, workspace_folder};
+use std::path::PathBuf;
+
+/// All samples, as folders of `samples/`.
+const ALL: [&str; 5] = [
+    "http-as-rest",
+    "http-as-soap",
+    "rest-to-soap",
+    "service-gateway",
+    "throttled-backend",
+];
+
+const FREE_PORTS: [&str; 3] = [
+    "settings.listeners.http.port=0",
+    "settings.listeners.backend.port=0",
+    "settings.management.port=0",
+];
+
+fn folder(name: &str) -> PathBuf {
+    workspace_folder().join("samples").join(name)
+}
+
+/// A sample's gateway with other backends than its own: `endpoints` are pairs of a setting below `endpoints` and its value.
+fn start(name: &str, endpoints: &[(&str, &str)]) -> Gateway {
+    let moved = endpoints
+        .iter()
+        .map(|(setting, value)| format!("endpoints.{setting}={value}"));
+    let sets: Vec<String> = moved
+        .chain(["settings.listeners.backend.port=0".to_owned()])
+        .collect();
+    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+    Gateway::start(folder(name).as_path(), &sets)
+}
+
+#[test]
+fn every_folder_is_a_sample_under_test() {
+    let entries = std::fs::read_dir(workspace_folder().join("samples")).unwrap();
+    let folders = entries.map(Result::unwrap).filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ALL);
+    for name in ALL {
+        for file in ["README.md", "mediary.yaml", "backend.yaml", "sample.test.yaml"] {
+            assert!(folder(name).join(file).is_file(), "{name} has no {file}");
+        }
+    }
+}
+
+#[test]
+fn every_sample_is_free_of_problems() {
+    for name in ALL {
+        let end = mediary(&["check", folder(name).to_str().unwrap()]).expect_success();
+        assert!(!end.output().contains("warning"), "{name}: {}", end.output());
+    }
+}
+
+#[test]
+fn every_sample_passes_its_own_tests() {
+    for name in ALL {
+        let end = mediary(&["test", folder(name).to_str().unwrap()]).expect_success();
+        assert!(
+            end.stdout.contains("(100 %)"),
+            "each step is reached by a test, {name}: {}",
+            end.output()
+        );
+    }
+}
+
+#[test]
+fn every_sample_runs_from_inside_the_binary() {
+    for name in ALL {
+        let mut arguments = vec!["samples", "run", name, "--once"];
+        for free in FREE_PORTS {
+            arguments.extend(["--set", free]);
+        }
+        let end = mediary(&arguments).expect_success();
+        assert!(
+            end.stdout.contains("as expected"),
+            "{name} shows its requests and replies: {}",
+            end.stdout
+        );
+    }
+}
