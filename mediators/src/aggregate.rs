@@ -1,25 +1,30 @@
 //! `aggregate`: collects messages into groups until a group is complete. State is in memory and is shared by all exchanges that come
 //! through the step; it survives a reload that leaves the step where it is, not a restart.
 //!
-//! There is no timer: a group whose time is up is completed by the next message with its key. What lies in a group that nothing ever
-//! completes stays until the limit of groups is reached; then the oldest group whose time is up makes room, and the log says so.
+//! A group with a `timeout` has a timer. When it runs out there is no exchange that could go on, so the steps behind `aggregate` are its
+//! child steps and run in an exchange made for the group.
 
 use crate::place::set_model;
 use engine::build::Build;
-use engine::config::{Duration, Text};
+use engine::config::{Duration, Steps, Text};
 use engine::exchange::Exchange;
 use engine::expression::Expression;
 use engine::fault::{Fault, FaultCode};
-use engine::mediator::{Flow, Mediator, Needs, StepKind, sync};
+use engine::mediator::{AsyncMediator, BoxFuture, Flow, Needs, StepKind, asynchronous};
+use engine::message::Message;
 use engine::model::Model;
 use engine::registry::StepConfig;
+use engine::sequence::Sequence;
+use futures_util::FutureExt;
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
 /// Collects messages with the same key. The message that completes a group goes on with the payloads of the whole group, in the order
@@ -33,8 +38,11 @@ pub struct AggregateConfig {
     pub count: Option<Text>,
     /// A condition on the message that completes its group, an expression.
     pub when: Option<Text>,
-    /// How long after its first message a group is completed by whatever message comes next.
+    /// How long after its first message a group is complete, whatever it holds. It then goes on without a client to answer.
     pub timeout: Option<Duration>,
+    /// The steps for a complete group; default the rest of the list.
+    #[serde(default)]
+    pub steps: Steps,
     /// The root element for XML payloads, which become its children. Without it, and for other payloads, the result is a JSON list.
     pub root: Option<String>,
     /// Most unfinished groups.
@@ -56,6 +64,7 @@ fn default_messages() -> NonZeroUsize {
 impl StepConfig for AggregateConfig {
     const NAME: &'static str = "aggregate";
     const EXAMPLE: &'static str = "- aggregate: { by: payload.order_id, count: 3, timeout: 30s }";
+    const REST: Option<&'static str> = Some("steps");
 
     fn build(self, cx: &mut Build<'_>) -> Option<StepKind> {
         let by = cx.optional_expression(self.by.as_ref());
@@ -80,9 +89,10 @@ impl StepConfig for AggregateConfig {
             );
             return None;
         }
+        let steps = cx.steps(&self.steps, "steps");
         let key = format!("aggregate {}", cx.path());
         let groups = cx.state.get_or_insert(key, Groups::default);
-        Some(sync(Aggregate {
+        Some(asynchronous(Aggregate(Arc::new(Aggregator {
             by: by?,
             count: count?,
             when: when?,
@@ -91,20 +101,37 @@ impl StepConfig for AggregateConfig {
             groups_max: self.groups_max.get(),
             messages_max: self.messages_max.get(),
             groups,
-        }))
+            steps,
+        }))))
     }
 }
 
 /// Unfinished groups by key, oldest first.
 #[derive(Default)]
-struct Groups(Mutex<IndexMap<String, Group>>);
+struct Groups {
+    by_key: Mutex<IndexMap<String, Group>>,
+    serial: AtomicU64,
+}
 
 struct Group {
-    since: Instant,
+    /// Tells this group from a later one with the same key.
+    serial: u64,
     models: Vec<Arc<Model>>,
 }
 
-struct Aggregate {
+/// What a message did to its group.
+enum Collected {
+    /// It began the group with this number.
+    First(u64),
+    /// It joined.
+    Joined,
+    /// It completed the group, which is taken out.
+    Complete(Vec<Arc<Model>>),
+}
+
+struct Aggregate(Arc<Aggregator>);
+
+struct Aggregator {
     by: Option<Expression>,
     count: Option<Expression>,
     when: Option<Expression>,
@@ -113,18 +140,100 @@ struct Aggregate {
     groups_max: usize,
     messages_max: usize,
     groups: Arc<Groups>,
+    steps: Sequence,
 }
 
-impl Mediator for Aggregate {
+impl AsyncMediator for Aggregate {
     fn needs(&self) -> Needs {
         Needs::Model
     }
 
-    fn mediate(&self, exchange: &mut Exchange) -> Result<Flow, Fault> {
-        let key = self
-            .by
+    fn mediate<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Flow, Fault>> {
+        Box::pin(async move {
+            let key = self.0.key(exchange)?;
+            match self.0.collect(&key, exchange)? {
+                Collected::Joined => Ok(Flow::Drop),
+                Collected::First(serial) => {
+                    self.start_timer(key, serial, exchange);
+                    Ok(Flow::Drop)
+                }
+                Collected::Complete(models) => {
+                    let merged = self.0.merge(&models)?;
+                    set_model(&mut exchange.message, Arc::new(merged), None);
+                    self.0.steps.run(exchange).await
+                }
+            }
+        })
+    }
+
+    fn children(&self) -> Vec<(String, &Sequence)> {
+        vec![("steps".to_owned(), &self.0.steps)]
+    }
+}
+
+impl Aggregate {
+    /// The group goes on by itself when its time is up. There are at most `groups_max` timers.
+    fn start_timer(&self, key: String, serial: u64, exchange: &Exchange) {
+        let Some(timeout) = self.0.timeout else { return };
+        let message = Message {
+            start: exchange.message.start.clone(),
+            headers: exchange.message.headers.clone(),
+            ..Message::default()
+        };
+        let (aggregator, later) = (Arc::clone(&self.0), exchange.fork(message));
+        drop(tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            if let Some(models) = aggregator.take(&key, serial) {
+                aggregator.go_on(&key, &models, later).await;
+            }
+        }));
+    }
+}
+
+impl Aggregator {
+    fn key(&self, exchange: &Exchange) -> Result<String, Fault> {
+        self.by
             .as_ref()
-            .map_or_else(|| Ok(String::new()), |by| by.text(exchange))?;
+            .map_or_else(|| Ok(String::new()), |by| by.text(exchange))
+    }
+
+    /// Runs the steps for a group whose time is up. Nobody waits for an answer: a fault is logged.
+    async fn go_on(&self, key: &str, models: &[Arc<Model>], mut exchange: Exchange) {
+        exchange.deadline = Instant::now() + exchange.deployment.settings.limits.exchange_timeout;
+        let run = async {
+            let merged = self.merge(models)?;
+            set_model(&mut exchange.message, Arc::new(merged), None);
+            let deadline = exchange.deadline;
+            let outcome = tokio::time::timeout_at(deadline, self.steps.run(&mut exchange)).await;
+            outcome.unwrap_or_else(|_| {
+                Err(Fault::new(
+                    FaultCode::Deadline,
+                    "The group took longer than an exchange may.",
+                ))
+            })
+        };
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) => {
+                tracing::error!(group = key, messages = models.len(), fault = %fault, "a group whose time was up failed");
+            }
+            Err(_) => tracing::error!(
+                group = key,
+                messages = models.len(),
+                "a group whose time was up panicked"
+            ),
+        }
+    }
+
+    /// Takes a group out, where it is still there.
+    fn take(&self, key: &str, serial: u64) -> Option<Vec<Arc<Model>>> {
+        let mut groups = self.groups.by_key.lock();
+        groups.get(key).filter(|group| group.serial == serial)?;
+        groups.shift_remove(key).map(|group| group.models)
+    }
+
+    /// Adds the message to its group.
+    fn collect(&self, key: &str, exchange: &Exchange) -> Result<Collected, Fault> {
         let count = self
             .count
             .as_ref()
@@ -135,66 +244,26 @@ impl Mediator for Aggregate {
             .model()
             .cloned()
             .unwrap_or_else(|| Arc::new(Model::Json(Json::Null)));
-        let Some(models) = self.collect(&key, model, count, last)? else {
-            return Ok(Flow::Drop);
-        };
-        let merged = self.merge(&models)?;
-        set_model(&mut exchange.message, Arc::new(merged), None);
-        Ok(Flow::Next)
-    }
-}
-
-impl Aggregate {
-    /// Adds to a group; all its messages where that completes it.
-    fn collect(
-        &self,
-        key: &str,
-        model: Arc<Model>,
-        count: Option<usize>,
-        last: bool,
-    ) -> Result<Option<Vec<Arc<Model>>>, Fault> {
-        let mut groups = self.groups.0.lock();
-        if !groups.contains_key(key) {
-            self.make_room(&mut groups)?;
+        let mut groups = self.groups.by_key.lock();
+        let is_new = !groups.contains_key(key);
+        if is_new && groups.len() >= self.groups_max {
+            return Err(full("unfinished groups", self.groups_max));
         }
         let group = groups.entry(key.to_owned()).or_insert_with(|| Group {
-            since: Instant::now(),
+            serial: self.groups.serial.fetch_add(1, Ordering::Relaxed),
             models: Vec::new(),
         });
-        let late = self.is_over(group);
-        let complete = last || late || count.is_some_and(|count| group.models.len() + 1 >= count);
+        let complete = last || count.is_some_and(|count| group.models.len() + 1 >= count);
         if !complete && group.models.len() + 1 > self.messages_max {
             return Err(full("messages in one group", self.messages_max));
         }
         group.models.push(model);
-        Ok(complete
-            .then(|| groups.shift_remove(key))
-            .flatten()
-            .map(|group| group.models))
-    }
-
-    fn is_over(&self, group: &Group) -> bool {
-        self.timeout
-            .is_some_and(|timeout| group.since.elapsed() >= timeout)
-    }
-
-    fn make_room(&self, groups: &mut IndexMap<String, Group>) -> Result<(), Fault> {
-        if groups.len() < self.groups_max {
-            return Ok(());
+        let serial = group.serial;
+        match complete.then(|| groups.shift_remove(key)).flatten() {
+            Some(group) => Ok(Collected::Complete(group.models)),
+            None if is_new => Ok(Collected::First(serial)),
+            None => Ok(Collected::Joined),
         }
-        let oldest = groups
-            .get_index(0)
-            .filter(|(_, group)| self.is_over(group))
-            .map(|(key, _)| key.clone());
-        let Some((key, group)) = oldest.and_then(|key| groups.shift_remove_entry(&key)) else {
-            return Err(full("unfinished groups", self.groups_max));
-        };
-        tracing::warn!(
-            group = key,
-            messages = group.models.len(),
-            "unfinished group dropped: its time was up and there was no room"
-        );
-        Ok(())
     }
 
     fn merge(&self, models: &[Arc<Model>]) -> Result<Model, Fault> {
@@ -278,20 +347,46 @@ mod tests {
         assert_eq!(outcomes[2].text(), r#"<all><a/><b xmlns="urn:b"/><end/></all>"#);
     }
 
+    /// How often each step of `main` ran, children included.
+    fn runs(deployment: &engine::deployment::Deployment) -> Vec<u64> {
+        let mut runs = Vec::new();
+        deployment.visit_steps(&mut |step| runs.push(step.runs.load(std::sync::atomic::Ordering::Relaxed)));
+        runs
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn the_next_message_completes_a_group_whose_time_is_up() {
-        let yaml = project("- aggregate: { timeout: 10s }");
-        let deployment = Arc::new(deployment(&yaml).unwrap_or_else(|text| panic!("{text}")));
+    async fn a_group_goes_on_by_itself_when_its_time_is_up() {
+        let steps = "- aggregate: { timeout: 10s }\n- filter: { when: \"payload == [1, 2]\", then: [ { log: both } ] }";
+        let deployment = Arc::new(deployment(&project(steps)).unwrap_or_else(|text| panic!("{text}")));
+        for body in ["1", "2"] {
+            let outcome = run_in(Arc::clone(&deployment), json(body)).await;
+            assert_eq!(outcome.flow.unwrap(), Flow::Drop);
+        }
+        assert_eq!(runs(&deployment), [2, 0, 0]);
+        tokio::time::sleep(std::time::Duration::from_secs(11)).await;
         assert_eq!(
-            run_in(Arc::clone(&deployment), json("1")).await.flow.unwrap(),
-            Flow::Drop
+            runs(&deployment),
+            [2, 1, 1],
+            "the steps behind ran once, with both messages"
         );
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        assert_eq!(runs(&deployment), [2, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_complete_group_does_not_go_on_twice() {
+        let steps = "- aggregate: { count: 2, timeout: 10s }\n- log: done";
+        let deployment = Arc::new(deployment(&project(steps)).unwrap_or_else(|text| panic!("{text}")));
+        for body in ["1", "2", "3"] {
+            assert!(run_in(Arc::clone(&deployment), json(body)).await.flow.is_ok());
+        }
+        assert_eq!(runs(&deployment), [3, 1]);
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
         assert_eq!(
-            run_in(Arc::clone(&deployment), json("2")).await.flow.unwrap(),
-            Flow::Drop
+            runs(&deployment),
+            [3, 2],
+            "the third message is a group of its own"
         );
-        tokio::time::advance(std::time::Duration::from_secs(11)).await;
-        assert_eq!(run_in(Arc::clone(&deployment), json("3")).await.text(), "[1,2,3]");
     }
 
     #[tokio::test(start_paused = true)]
@@ -302,10 +397,10 @@ mod tests {
         assert!(run("1").await.flow.is_ok());
         assert_eq!(run("1").await.fault().name(), "gateway.limit");
         assert_eq!(run("2").await.fault().name(), "gateway.limit");
-        tokio::time::advance(std::time::Duration::from_secs(11)).await;
+        tokio::time::sleep(std::time::Duration::from_secs(11)).await;
         assert!(
             run("2").await.flow.is_ok(),
-            "the group whose time was up made room"
+            "the group whose time was up has gone on"
         );
     }
 

@@ -1,7 +1,7 @@
 //! What can be seen and changed while the gateway runs: `--watch`, `--trace`, TLS, HTTP/2, the access log.
 
 use http_body_util::Empty;
-use mediary_tests::{Client, Gateway, Project, Running, certificates, get, mediary_command};
+use mediary_tests::{Backend, Client, Gateway, Project, Running, certificates, get, mediary_command, post};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -128,4 +128,20 @@ async fn the_access_log_has_a_line_for_each_exchange() {
         (&line["route"], &line["status"], &line["path"]),
         (&json!("GET /a/{id}"), &json!(200), &json!("/a/7"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_nobody_completes_goes_on_when_its_time_is_up() {
+    let backend = Backend::echo();
+    let project = format!(
+        "apis:\n  a:\n    context: /a\n    routes:\n      POST /:\n        - aggregate: {{ count: 5, timeout: 300ms }}\n        - call: {}\n        - respond\n",
+        backend.url()
+    );
+    let gateway = Gateway::start(project.as_str(), &[]);
+    for body in ["1", "2"] {
+        post(&format!("{}/a", gateway.url("http")), "application/json", body)
+            .await
+            .expect_status(202);
+    }
+    assert_eq!(backend.wait_for_requests(1)[0].json(), json!([1, 2]));
 }
