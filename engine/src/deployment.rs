@@ -3,9 +3,10 @@
 use crate::endpoint::Endpoint;
 use crate::format::Formats;
 use crate::mediator::Needs;
-use crate::route::RouteTable;
+use crate::route::{Route, RouteTable};
 use crate::sequence::{Sequence, Step};
 use crate::settings::Settings;
+use crate::store::Store;
 use crate::transport::Listener;
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -32,6 +33,10 @@ pub struct Deployment {
     pub documents: HashMap<String, Vec<Document>>,
     /// What has to listen.
     pub listeners: Vec<Arc<dyn Listener>>,
+    /// What serves the messages of listeners that are no network ports, by artifact: `proxies.orders`.
+    pub entries: HashMap<Arc<str>, Arc<Route>>,
+    /// Message stores by name.
+    pub stores: IndexMap<Arc<str>, Arc<dyn Store>>,
 }
 
 /// A document that describes an artifact, served for one query at the artifact's path.
@@ -63,6 +68,10 @@ pub enum ArtifactKind {
     Api,
     /// A message service.
     Proxy,
+    /// Scheduled steps.
+    Task,
+    /// What drains a store.
+    Processor,
 }
 
 /// An API or proxy as far as all its routes share it.
@@ -75,6 +84,8 @@ pub struct Artifact {
     pub policies: Sequence,
     /// What to do with faults that no route handled.
     pub on_fault: Option<Sequence>,
+    /// Where messages go that failed for good.
+    pub dead_letter: Option<Arc<dyn Store>>,
     /// The steps of its routes, in order of definition.
     pub routes: Vec<RouteSteps>,
 }

@@ -60,7 +60,12 @@ pub struct Exchange {
     pub backend_time: Duration,
     /// The timeline being recorded under `run --trace`.
     pub trace: Option<Arc<Trace>>,
+    /// The steps that ran, where a dead letter has to tell them; at most [`HISTORY_MAX`].
+    pub history: Option<Vec<Arc<str>>>,
 }
+
+/// Most steps that a dead letter tells.
+pub const HISTORY_MAX: usize = 1000;
 
 /// Facts about how a message came in. Only `url_rewrite` replaces what of them goes to backends.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +102,8 @@ pub struct Entry {
     pub fault_style: FaultStyle,
     /// The W3C `traceparent` that goes to backends.
     pub traceparent: Option<String>,
+    /// Where an event comes from, as its transport tells: a file's name and size, a queue's routing key. The root `source`.
+    pub source: Option<Arc<Json>>,
     #[doc(hidden)]
     pub query_pairs: OnceLock<Vec<(String, String)>>,
 }
@@ -156,6 +163,7 @@ impl Exchange {
             sequence_depth: 0,
             backend_time: Duration::ZERO,
             trace: None,
+            history: None,
         }
     }
 
@@ -178,6 +186,7 @@ impl Exchange {
             sequence_depth: self.sequence_depth,
             backend_time: Duration::ZERO,
             trace: self.trace.clone(),
+            history: None,
         }
     }
 

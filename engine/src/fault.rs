@@ -81,10 +81,13 @@ fault_codes! {
     SoapFault "backend.soap_fault" 502 Backend false 0 "The backend answered with a SOAP fault";
     Timeout "backend.timeout" 504 Backend true 101504 "The backend did not answer in time";
     CircuitOpen "backend.circuit_open" 503 Backend true 303001 "The backend is suspended after failures";
+    Unroutable "backend.unroutable" 502 Backend false 0 "The broker has no queue for the message";
     NoEndpoint "backend.unavailable" 503 Backend true 303100 "No backend is available";
     Expression "gateway.expression" 500 Gateway false 0 "An expression could not be evaluated";
     Transformation "gateway.transformation" 500 Gateway false 601001 "The message could not be transformed";
     Thrown "gateway.thrown" 500 Gateway false 0 "The mediation raised a fault";
+    Store "gateway.store" 503 Gateway true 0 "The message cannot be stored";
+    Unserved "gateway.unserved" 503 Gateway true 0 "Nothing serves this message now";
     Overloaded "gateway.overloaded" 503 Gateway true 0 "The gateway is at its limit";
     Draining "gateway.draining" 503 Gateway true 0 "The gateway is shutting down";
     Deadline "gateway.deadline" 504 Gateway true 101504 "The exchange took longer than its deadline";
@@ -303,6 +306,14 @@ impl Fault {
     #[must_use]
     pub fn retryable(&self) -> bool {
         self.0.code.row().retryable
+    }
+
+    /// Whether delivering the same message again later makes sense: what a listener or processor asks before it does.
+    #[must_use]
+    pub fn worth_redelivery(&self) -> bool {
+        let status = self.status();
+        let backend = self.code() == FaultCode::BackendStatus;
+        self.retryable() || (backend && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS))
     }
 
     /// Who is to blame.

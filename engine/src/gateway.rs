@@ -1,6 +1,7 @@
 //! The running gateway: holds the deployment, takes messages from listeners, answers each of them, and swaps deployments.
 
 mod answer;
+mod deliver;
 mod negotiate;
 mod reload;
 
@@ -12,7 +13,7 @@ use crate::expression::Original;
 use crate::fault::{Fault, FaultCode};
 use crate::mediator::Flow;
 use crate::message::{Message, StartLine};
-use crate::observe::{Metrics, Trace};
+use crate::observe::{Health, Metrics, Trace};
 use crate::route::{Resolution, Route};
 use crate::sequence::Sequence;
 use crate::state::SharedState;
@@ -40,6 +41,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// The data plane's threads.
     pub workers: Arc<Workers>,
+    /// How the listeners are.
+    pub health: Arc<Health>,
     listeners: Mutex<HashMap<String, Arc<dyn RunningListener>>>,
     in_flight: AtomicUsize,
     draining: AtomicBool,
@@ -75,11 +78,13 @@ impl Gateway {
         trace: Option<TraceSink>,
     ) -> Arc<Self> {
         metrics.deployed(deployment.version);
+        let health_metrics = Arc::clone(&metrics);
         Arc::new(Self {
             deployment: ArcSwap::from_pointee(deployment),
             state,
             metrics,
             workers,
+            health: Arc::new(Health::new(health_metrics)),
             listeners: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -191,18 +196,29 @@ impl Gateway {
             .timeout
             .unwrap_or(deployment.settings.limits.exchange_timeout);
         let mut exchange = Exchange::new(message, entry, deployment, started + timeout);
+        let kept = match deliver::keep(route, &mut exchange).await {
+            Ok(kept) => kept,
+            Err(fault) => return self.finish(exchange, Err(fault), Some(route), started),
+        };
+        let mut outcome = self.execute(route, &mut exchange).await;
+        if let (Err(fault), Some(kept)) = (&mut outcome, kept) {
+            self.dead_letter(route, &exchange, fault, kept).await;
+        }
+        self.finish(exchange, outcome, Some(route), started)
+    }
+
+    /// Runs a route's steps within the deadline, and its `on_fault` where they fail.
+    async fn execute(&self, route: &Route, exchange: &mut Exchange) -> Result<Flow, Fault> {
         exchange.trace = self.trace.as_ref().map(|_| Arc::default());
         let deadline = exchange.deadline;
-        let outcome = match tokio::time::timeout_at(deadline, guarded(run_route(route, &mut exchange))).await
-        {
+        let outcome = match tokio::time::timeout_at(deadline, guarded(run_route(route, exchange))).await {
             Ok(outcome) => outcome,
             Err(_) => Err(deadline_passed()),
         };
-        let outcome = match outcome {
-            Err(fault) => self.handle_fault(route, &mut exchange, fault).await,
+        match outcome {
+            Err(fault) => self.handle_fault(route, exchange, fault).await,
             Ok(flow) => Ok(flow),
-        };
-        self.finish(exchange, outcome, Some(route), started)
+        }
     }
 
     /// Runs `on_fault` of the route, else of the artifact, on the fault rendered as a reply.

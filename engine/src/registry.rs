@@ -5,10 +5,12 @@ use crate::config::Node;
 use crate::format::FormatSpec;
 use crate::mediator::StepKind;
 use crate::route::Guard;
+use crate::store::Store;
 use crate::transport::{Listener, Sender};
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::sync::Arc;
 
 /// Everything that configurations can name.
@@ -113,6 +115,26 @@ pub struct TransportSpec {
     pub entry: Option<EntrySpec>,
     /// What an endpoint sends to: `NAME: ADDRESS`.
     pub sender: Option<SenderSpec>,
+    /// Connections that several artifacts share: entries of `connections`, as `NAME: SETTINGS`.
+    pub connection: Option<ConnectionSpec>,
+    /// Message stores that live in its server: entries of `stores`, as `NAME: SETTINGS`.
+    pub store: Option<StoreSpec>,
+}
+
+/// A shared connection.
+pub struct ConnectionSpec {
+    /// The JSON Schema of its settings.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Builds the connection of this name. It opens when it is first used.
+    pub build: fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// A kind of message store.
+pub struct StoreSpec {
+    /// The JSON Schema of its settings.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Builds the store of this name. Opening it is for [`Store::open`].
+    pub build: fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<Arc<dyn Store>>,
 }
 
 /// The receiving half as a network listener.
@@ -130,8 +152,8 @@ pub type BuildListener = fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<Arc<dyn 
 pub struct EntrySpec {
     /// The JSON Schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
-    /// Builds the entry.
-    pub build: fn(&Node, &mut Build<'_>) -> Option<EntryPoint>,
+    /// Builds the entry of the artifact of this name (`proxies.orders`).
+    pub build: fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<EntryPoint>,
 }
 
 /// The sending half.

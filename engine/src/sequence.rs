@@ -3,7 +3,7 @@
 //! The executor lifts the payload to what the next step reads, runs the step, counts and times it, completes its faults with
 //! the step's position and records the trace. Authors of mediators write none of that.
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, HISTORY_MAX};
 use crate::fault::Fault;
 use crate::mediator::{Flow, Needs, StepKind};
 use std::sync::Arc;
@@ -87,6 +87,13 @@ impl Sequence {
 impl Step {
     async fn run(&self, exchange: &mut Exchange) -> Result<Flow, Fault> {
         self.runs.fetch_add(1, Ordering::Relaxed);
+        if let Some(history) = exchange
+            .history
+            .as_mut()
+            .filter(|steps| steps.len() < HISTORY_MAX)
+        {
+            history.push(Arc::clone(&self.id));
+        }
         match exchange.trace.clone() {
             None => self.mediate(exchange).await,
             Some(trace) => {

@@ -32,6 +32,37 @@ pub struct Inbound {
     pub traceparent: Option<String>,
 }
 
+/// A message from a transport that is no network port (a file, a queue, a timer), as a listener hands it to [`Gateway::deliver`].
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// The artifact that serves it: `proxies.orders`. Given to the listener when it was built.
+    pub artifact: Arc<str>,
+    /// The message; its start line is [`StartLine::Event`].
+    pub message: Message,
+    /// Correlation id; where it is empty a new one is made.
+    pub id: String,
+    /// Where it comes from, for the root `source` of expressions.
+    pub source: serde_json::Value,
+    /// The W3C `traceparent` that came along.
+    pub traceparent: Option<String>,
+    /// Whether the listener will deliver the message again if it fails in a way that is [worth it](Fault::worth_redelivery).
+    /// A message that will not come again goes to the artifact's dead-letter store when it fails.
+    pub redelivers: bool,
+}
+
+/// What became of a delivery. Only after this may a listener acknowledge.
+#[derive(Debug)]
+pub enum Settled {
+    /// The exchange ended well; the reply, formatted, for listeners that answer.
+    Done(Message),
+    /// It failed for good and is kept in the artifact's dead-letter store: it can be acknowledged.
+    DeadLettered(Fault),
+    /// It failed and nobody keeps it. The listener delivers it again, or does what its configuration says about failures.
+    Failed(Fault),
+    /// The gateway could not take it (a reload under way, a full store): deliver it again later, without counting.
+    Later(Fault),
+}
+
 /// What a deployment wants to listen on. Building one opens nothing; [`Listener::bind`] does.
 pub trait Listener: Send + Sync {
     /// The name in the configuration.
@@ -109,6 +140,11 @@ pub trait Sender: Send + Sync {
 
     /// A stable label for metrics and the breaker: scheme, host and port; no path, no credentials.
     fn label(&self) -> &str;
+
+    /// The folder it writes to, where it is one, for the steps that list, read and delete files.
+    fn files(&self) -> Option<Arc<dyn crate::files::FileStore>> {
+        None
+    }
 }
 
 /// What a sender has to know about one attempt.

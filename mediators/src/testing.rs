@@ -143,6 +143,8 @@ mod backend {
         docs: "",
         listener: None,
         entry: None,
+        connection: None,
+        store: None,
         sender: Some(SenderSpec {
             schemes: &["test", "http"],
             schema: |_| schemars::json_schema!({}),

@@ -39,6 +39,8 @@ pub struct ApiConfig {
     pub routes: Named<RawNode>,
     /// Steps for faults that no route handles.
     pub on_fault: Option<Steps>,
+    /// The store for messages that failed, where no `on_fault` handled the fault. The client gets the fault all the same.
+    pub dead_letter: Option<Spanned<String>>,
     /// Most time for one exchange; the default is `settings.limits.exchange`.
     pub timeout: Option<Duration>,
 }
@@ -89,11 +91,13 @@ pub(super) fn build(name: &Spanned<String>, api: &ApiConfig, cx: &mut Build<'_>,
             .filter_map(|(key, span, node)| build_route(key, span, &node.0, &base, api_original, cx))
             .collect();
         let routes = built.iter().map(BuiltRoute::steps).collect();
+        let dead_letter = api.dead_letter.as_ref().and_then(|name| cx.store(name));
         let artifact = Arc::new(Artifact {
             name: Arc::clone(&artifact_name),
             kind: ArtifactKind::Api,
             policies,
             on_fault,
+            dead_letter,
             routes,
         });
         openapi::add(&base, api, &built, cx, parts);

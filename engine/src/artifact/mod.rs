@@ -1,17 +1,21 @@
 //! The artifacts of a project, one file per kind, and the order in which they are built.
 
 mod api;
+mod connection;
 mod openapi;
 mod proxy;
 mod sequence;
 mod settings;
 mod soap_service;
+mod store;
+mod task;
 
 pub use api::{ApiConfig, RouteConfig};
 pub use proxy::ProxyConfig;
 pub use sequence::SequenceConfig;
 pub use settings::{LimitsConfig, SettingsConfig};
 pub use soap_service::ContractConfig;
+pub use task::TaskConfig;
 
 use crate::build::Build;
 use crate::config::{Named, RawNode, Span, Spanned, Text};
@@ -40,6 +44,12 @@ pub struct ProjectConfig {
     pub proxies: Named<ProxyConfig>,
     /// REST APIs.
     pub apis: Named<ApiConfig>,
+    /// Scheduled steps.
+    pub tasks: Named<TaskConfig>,
+    /// Message stores.
+    pub stores: Named<RawNode>,
+    /// Connections that several artifacts share.
+    pub connections: Named<RawNode>,
     /// Named files or inline texts: schemas, templates, WSDLs.
     pub resources: Named<ResourceConfig>,
 }
@@ -61,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) artifacts: Vec<Arc<Artifact>>,
     pub(crate) documents: HashMap<String, Vec<Document>>,
     pub(crate) listeners: Vec<Arc<dyn crate::transport::Listener>>,
+    pub(crate) entries: HashMap<Arc<str>, Arc<Route>>,
     /// What named sequences read of the original message: a route may run any of them.
     pub(crate) shared_original: Option<Needs>,
 }
@@ -81,6 +92,8 @@ pub(crate) fn build(config: ProjectConfig, cx: &mut Build<'_>) -> Option<Deploym
         }
         cx.resources.insert(name.value.into(), resource);
     }
+    connection::build(config.connections, cx);
+    store::build(config.stores, cx);
     cx.names.endpoints = config.endpoints.names().map(Arc::from).collect();
     cx.endpoint_nodes = config
         .endpoints
@@ -96,6 +109,9 @@ pub(crate) fn build(config: ProjectConfig, cx: &mut Build<'_>) -> Option<Deploym
     }
     for (name, api) in config.apis {
         api::build(&name, &api, cx, &mut parts);
+    }
+    for (name, task) in config.tasks {
+        task::build(&name, &task, cx, &mut parts);
     }
     let routes = match parts.routes.finish() {
         Ok(routes) => routes,
@@ -115,6 +131,11 @@ pub(crate) fn build(config: ProjectConfig, cx: &mut Build<'_>) -> Option<Deploym
         artifacts: parts.artifacts,
         documents: parts.documents,
         listeners: parts.listeners,
+        entries: parts.entries,
+        stores: std::mem::take(&mut cx.stores)
+            .into_iter()
+            .filter_map(|(name, store)| Some((name, store?)))
+            .collect(),
     })
 }
 

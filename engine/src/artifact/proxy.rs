@@ -12,7 +12,7 @@ use crate::mediator::{AsyncMediator, BoxFuture, Flow, Needs, Sends, asynchronous
 use crate::registry::{EntryPoint, EntryRoute};
 use crate::route::{Guard, Route};
 use crate::sequence::Sequence;
-use crate::transport::CallOptions;
+use crate::transport::{CallOptions, Listener};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct ProxyConfig {
     pub operations: Named<Steps>,
     /// Steps for faults.
     pub on_fault: Option<Steps>,
+    /// The store for messages that failed for good, where no `on_fault` handled the fault.
+    pub dead_letter: Option<Spanned<String>>,
     /// Most time for one exchange.
     pub timeout: Option<Duration>,
 }
@@ -60,7 +62,8 @@ pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<
             _ => steps,
         };
         let original = cx.original.take().max(parts.shared_original);
-        let entry = entry(&proxy.from, cx);
+        let entry = entry(&artifact_name, &proxy.from, cx);
+        let dead_letter = proxy.dead_letter.as_ref().and_then(|name| cx.store(name));
         let Some(steps) = steps else { return };
         if steps.is_empty() && proxy.steps.is_empty() {
             let help = Some("give it `steps:`, or `to:` an endpoint".to_owned());
@@ -76,6 +79,7 @@ pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<
             kind: ArtifactKind::Proxy,
             policies,
             on_fault,
+            dead_letter,
             routes: vec![RouteSteps {
                 template: name.value.as_str().into(),
                 policies: Sequence::default(),
@@ -99,7 +103,17 @@ pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<
                 }
                 add_entry(&route, &target, proxy.from.span, cx, parts);
             }
-            Some(EntryPoint::Listener(listener)) => parts.listeners.push(listener),
+            Some(EntryPoint::Listener(listener)) => {
+                let timeout = proxy.timeout.map(Into::into);
+                let target = Target {
+                    artifact: &artifact,
+                    steps: &steps,
+                    original,
+                    timeout,
+                    soap: service.is_some(),
+                };
+                add_listener(listener, &target, cx, parts);
+            }
             None => {}
         }
         parts.artifacts.push(artifact);
@@ -178,8 +192,33 @@ pub(super) fn add_entry(
     }
 }
 
+/// Adds a listener of its own, whose messages the target serves.
+pub(super) fn add_listener(
+    listener: Arc<dyn Listener>,
+    target: &Target<'_>,
+    cx: &Build<'_>,
+    parts: &mut Parts,
+) {
+    let name = Arc::clone(&target.artifact.name);
+    let template: Arc<str> = "deliver".into();
+    let route = Route {
+        metrics: route_metrics(&name, &template, cx),
+        artifact: Arc::clone(target.artifact),
+        template,
+        parameters: Vec::new(),
+        policies: Sequence::default(),
+        steps: target.steps.clone(),
+        on_fault: None,
+        original: target.original,
+        timeout: target.timeout,
+        soap: target.soap,
+    };
+    parts.entries.insert(name, Arc::new(route));
+    parts.listeners.push(listener);
+}
+
 /// Reads `from:`: one transport and its settings.
-fn entry(from: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
+fn entry(artifact: &Arc<str>, from: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
     let known = || {
         cx.registry
             .transports
@@ -212,7 +251,7 @@ fn entry(from: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
         );
         return None;
     };
-    (spec.build)(settings, cx)
+    (spec.build)(artifact, settings, cx)
 }
 
 /// The steps, and behind them the pass-through to an endpoint.

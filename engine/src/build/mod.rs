@@ -57,6 +57,8 @@ pub struct Build<'a> {
     pub(crate) endpoints_open: Vec<Arc<str>>,
     pub(crate) endpoint_nodes: IndexMap<Arc<str>, Node>,
     pub(crate) resources: IndexMap<Arc<str>, artifact::ResourceConfig>,
+    pub(crate) connections: IndexMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
+    pub(crate) stores: IndexMap<Arc<str>, Option<Arc<dyn crate::store::Store>>>,
 }
 
 /// Names that references are checked against.
@@ -91,6 +93,8 @@ pub fn build(
         endpoints_open: Vec::new(),
         endpoint_nodes: IndexMap::new(),
         resources: IndexMap::new(),
+        connections: IndexMap::new(),
+        stores: IndexMap::new(),
     };
     let mut deployment = artifact::build(config, &mut cx)?;
     if diagnostics.has_errors() {
@@ -278,6 +282,46 @@ impl Build<'_> {
     /// The endpoint that a node names or defines: a name, a URL, `${ expression }` or a definition in place.
     pub fn endpoint(&mut self, node: &Node) -> Option<EndpointRef> {
         crate::endpoint::reference(node, self)
+    }
+
+    /// The shared connection of this name, where it is one of type `T`; otherwise a problem is reported.
+    pub fn connection<T: std::any::Any + Send + Sync>(
+        &mut self,
+        name: &config::Spanned<String>,
+    ) -> Option<Arc<T>> {
+        let found = self.connections.get(name.value.as_str()).cloned();
+        let typed = found
+            .clone()
+            .and_then(|connection| connection.downcast::<T>().ok());
+        if typed.is_none() {
+            let (message, help) = match found {
+                Some(_) => (
+                    format!("connection `{}` is of another transport", name.value),
+                    None,
+                ),
+                None => {
+                    let help = config::suggestion(&name.value, self.connections.keys().map(|name| &**name));
+                    (format!("there is no connection `{}`", name.value), help)
+                }
+            };
+            self.error("config.unknown_reference", name.span, message, help);
+        }
+        typed
+    }
+
+    /// The message store of this name; otherwise a problem is reported.
+    pub fn store(&mut self, name: &config::Spanned<String>) -> Option<Arc<dyn crate::store::Store>> {
+        let found = self.stores.get(name.value.as_str()).cloned();
+        if found.is_none() {
+            let help = config::suggestion(&name.value, self.stores.keys().map(|name| &**name));
+            self.error(
+                "config.unknown_reference",
+                name.span,
+                format!("there is no store `{}`", name.value),
+                help,
+            );
+        }
+        found.flatten()
     }
 
     /// Checks that a named sequence exists and which of its parameters are given.

@@ -37,6 +37,11 @@ impl Path {
                 .map_or(Value::Undefined, |value| json_value(value, segments)),
             Root::Original => original(exchange, segments),
             Root::Soap => soap_value(exchange, segments),
+            Root::Source => exchange
+                .entry
+                .source
+                .as_ref()
+                .map_or(Value::Undefined, |source| json_value(source, segments)),
             Root::Fault => exchange
                 .fault
                 .as_ref()

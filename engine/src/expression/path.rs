@@ -17,6 +17,7 @@ pub const ROOTS: &[(&str, Root)] = &[
     ("message", Root::Message),
     ("original", Root::Original),
     ("soap", Root::Soap),
+    ("source", Root::Source),
 ];
 
 /// What an expression can read.
@@ -46,6 +47,8 @@ pub enum Root {
     Original,
     /// The SOAP envelope: version, action, headers, fault, envelope.
     Soap,
+    /// Where an event comes from: of a file `name`, `path`, `size`, of a queue `routing_key`, `redelivered`.
+    Source,
 }
 
 impl Root {

@@ -27,6 +27,8 @@ fn exchange(model: Model) -> Exchange {
         artifacts: Vec::new(),
         documents: std::collections::HashMap::new(),
         listeners: Vec::new(),
+        entries: std::collections::HashMap::new(),
+        stores: indexmap::IndexMap::new(),
     });
     let entry = Entry {
         id: "id-1".to_owned(),

@@ -89,6 +89,9 @@ impl Gateway {
         ),
         Fault,
     > {
+        for store in deployment.stores.values() {
+            store.open().await?;
+        }
         let mut opened: HashMap<String, Arc<dyn RunningListener>> = HashMap::new();
         let mut kept = Vec::new();
         for listener in &deployment.listeners {
@@ -139,6 +142,10 @@ impl Gateway {
                 "draining\n".to_owned(),
             ),
             "/health/ready" => text(StatusCode::OK, "text/plain; charset=utf-8", "ready\n".to_owned()),
+            "/health" => {
+                let (media_type, body) = ("application/json", self.health.report(self.draining()));
+                text(StatusCode::OK, media_type, body)
+            }
             "/metrics" => {
                 let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 text(StatusCode::OK, media_type, self.metrics.encode())

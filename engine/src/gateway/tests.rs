@@ -84,6 +84,8 @@ static TRANSPORTS: [TransportSpec; 1] = [TransportSpec {
         build: listener,
     }),
     entry: None,
+    connection: None,
+    store: None,
     sender: None,
 }];
 

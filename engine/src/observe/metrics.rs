@@ -73,6 +73,8 @@ pub struct Metrics {
     /// Open client connections.
     pub connections: Gauge,
     deployment_version: Gauge,
+    listener_up: Family<EndpointLabels, Gauge>,
+    dead_letters: Family<EndpointLabels, Counter>,
     /// Reloads that were refused.
     pub reloads_refused: Counter,
 }
@@ -91,6 +93,8 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             deployment_version: Gauge::default(),
+            listener_up: Family::default(),
+            dead_letters: Family::default(),
             reloads_refused: Counter::default(),
         };
         metrics.register();
@@ -140,6 +144,16 @@ impl Metrics {
             self.deployment_version.clone(),
         );
         registry.register(
+            "listener_up",
+            "Whether a listener of files, queues and the like can receive: 1 or 0",
+            self.listener_up.clone(),
+        );
+        registry.register(
+            "dead_letters",
+            "Messages that failed for good and went to a dead-letter store, by artifact",
+            self.dead_letters.clone(),
+        );
+        registry.register(
             "reloads_refused",
             "Reloads that were refused",
             self.reloads_refused.clone(),
@@ -159,6 +173,30 @@ impl Metrics {
     pub fn deployed(&self, version: u64) {
         self.deployment_version
             .set(i64::try_from(version).unwrap_or(i64::MAX));
+    }
+
+    /// Notes whether a listener can receive.
+    pub fn listener(&self, name: &Arc<str>, up: bool) {
+        let labels = EndpointLabels {
+            endpoint: Text(Arc::clone(name)),
+        };
+        self.listener_up.get_or_create(&labels).set(i64::from(up));
+    }
+
+    /// Forgets a listener that is gone.
+    pub fn listener_gone(&self, name: &Arc<str>) {
+        let labels = EndpointLabels {
+            endpoint: Text(Arc::clone(name)),
+        };
+        self.listener_up.remove(&labels);
+    }
+
+    /// Counts a dead letter of an artifact.
+    pub fn dead_letter(&self, artifact: &Arc<str>) {
+        let labels = EndpointLabels {
+            endpoint: Text(Arc::clone(artifact)),
+        };
+        self.dead_letters.get_or_create(&labels).inc();
     }
 
     /// Counts a fault that was answered.

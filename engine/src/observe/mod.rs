@@ -1,9 +1,11 @@
 //! What is running can be seen: metrics, the access log, the trace of single exchanges.
 
 mod access_log;
+mod health;
 mod metrics;
 mod trace;
 
 pub use access_log::log_access;
+pub use health::{Health, HealthHandle};
 pub use metrics::{BackendMetrics, Metrics, RouteMetrics};
 pub use trace::{Trace, TraceEvent};

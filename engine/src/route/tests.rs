@@ -10,6 +10,7 @@ fn route(name: &str, pattern: &str) -> Arc<Route> {
         kind: ArtifactKind::Api,
         policies: Sequence::default(),
         on_fault: None,
+        dead_letter: None,
         routes: Vec::new(),
     };
     Arc::new(Route {

@@ -30,6 +30,8 @@ pub(super) const TRANSPORTS: &[TransportSpec] = &[TransportSpec {
         build: |name, _, _| Some(Arc::new(Nowhere(Arc::clone(name)))),
     }),
     entry: None,
+    connection: None,
+    store: None,
     sender: Some(SenderSpec {
         schemes: &["fake"],
         schema: |_| schemars::json_schema!({}),

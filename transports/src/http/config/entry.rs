@@ -30,7 +30,7 @@ pub(super) struct HttpEntryConfig {
 }
 
 /// Builds the entry.
-pub(super) fn build(node: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
+pub(super) fn build(_: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
     let config: HttpEntryConfig = cx.read_with_shorthand(node, "path")?;
     if !config.path.starts_with('/') {
         let help = Some("a path begins with a slash: `/legacy`".to_owned());

@@ -31,6 +31,8 @@ pub(crate) const SPEC: TransportSpec = TransportSpec {
         schema: SchemaGenerator::subschema_for::<sender::HttpSenderConfig>,
         build: sender::build,
     }),
+    connection: None,
+    store: None,
 };
 
 /// Reads a file that the configuration names.

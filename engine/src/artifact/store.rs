@@ -1,0 +1,43 @@
+//! `stores`: named message stores. Their kinds are those of the engine and those that transports bring.
+
+use crate::build::Build;
+use crate::config::{Named, RawNode, suggestion};
+use crate::store::BUILT_IN;
+use std::sync::Arc;
+
+/// Builds all of them, before anything can refer to one. A store with errors is known, so that it is reported once.
+pub(super) fn build(config: Named<RawNode>, cx: &mut Build<'_>) {
+    for (name, node) in config {
+        let of_transports = cx.registry.transports.iter();
+        let of_transports = of_transports.filter_map(|spec| Some((spec.name, spec.store.as_ref()?)));
+        let kinds: Vec<_> = BUILT_IN
+            .iter()
+            .map(|(name, spec)| (*name, spec))
+            .chain(of_transports)
+            .collect();
+        let names = || kinds.iter().map(|(name, _)| *name);
+        let name: Arc<str> = name.value.into();
+        cx.stores.insert(Arc::clone(&name), None);
+        let Some((key, settings)) = node.only_entry() else {
+            let help = Some(format!(
+                "such as `{}: ...`",
+                names().collect::<Vec<_>>().join("`, `")
+            ));
+            cx.error(
+                "config.bad_value",
+                node.span,
+                "a store names one kind with its settings",
+                help,
+            );
+            continue;
+        };
+        let Some((_, spec)) = kinds.iter().find(|(kind, _)| **kind == *key.text) else {
+            let help = suggestion(&key.text, names());
+            let problem = format!("there is no kind of store `{}`", key.text);
+            cx.error("config.unknown_store", key.span, problem, help);
+            continue;
+        };
+        let store = cx.within(&format!("stores.{name}"), |cx| (spec.build)(&name, settings, cx));
+        cx.stores.insert(name, store);
+    }
+}

@@ -1,0 +1,72 @@
+//! Folders of files, local and remote: what the file transports share, and what the steps on files work with.
+
+use crate::fault::Fault;
+use crate::mediator::BoxFuture;
+use crate::payload::Body;
+use std::pin::Pin;
+use tokio::io::AsyncRead;
+
+/// A file in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Its path below the folder, with `/` between names. Names that are not UTF-8 are left out by [`FileStore::list`], with a warning.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last changed, in milliseconds since 1970, where the server tells.
+    pub modified: Option<i64>,
+}
+
+/// The content of a file, from an offset on.
+pub type Content = Pin<Box<dyn AsyncRead + Send + Sync>>;
+
+/// What [`FileStore::write`] does where the file exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// The file is replaced.
+    #[default]
+    Replace,
+    /// A fault, `client.conflict`; the file stays as it is.
+    Refuse,
+    /// The new file gets a number: `orders-1.csv`.
+    Number,
+    /// The content goes to the end of the file.
+    Append,
+}
+
+/// A folder, local or on a server. Paths are relative to it and never lead out of it: `..`, absolute paths and symbolic links that do
+/// are `client.bad_request`.
+pub trait FileStore: Send + Sync {
+    /// Where it is, without credentials: `sftp://host:22/in`.
+    fn url(&self) -> String;
+
+    /// The files of a folder below it, at most `limit`, in no particular order; folders are not told. A folder that is not there is empty.
+    fn list<'a>(
+        &'a self,
+        folder: &'a str,
+        recursive: bool,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<FileInfo>, Fault>>;
+
+    /// A file, `None` where there is none.
+    fn info<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<FileInfo>, Fault>>;
+
+    /// The content of a file from `offset` on. `client.not_found` where there is none.
+    fn read<'a>(&'a self, path: &'a str, offset: u64) -> BoxFuture<'a, Result<Content, Fault>>;
+
+    /// Writes a file so that nobody sees half of it: under a temporary name, flushed to the disk, renamed. Folders on the way are made.
+    /// Returns the path it has in the end.
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        body: Body,
+        existing: Existing,
+    ) -> BoxFuture<'a, Result<String, Fault>>;
+
+    /// Renames a file in one step; folders on the way are made. `false` where `from` is gone. An existing `to` is replaced only where
+    /// `replace` says so, otherwise that is `client.conflict`.
+    fn rename<'a>(&'a self, from: &'a str, to: &'a str, replace: bool) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// Deletes a file. `false` where it was gone.
+    fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<bool, Fault>>;
+}

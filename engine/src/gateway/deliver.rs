@@ -1,0 +1,168 @@
+//! Messages that come from no network port: files, queues, timers, stores. And dead letters, of whatever messages.
+
+use super::{Gateway, InFlight, answer};
+use crate::exchange::{Entry, Exchange};
+use crate::fault::{Fault, FaultCode};
+use crate::mediator::{Flow, Needs};
+use crate::message::Message;
+use crate::route::Route;
+use crate::store::{DeadLetter, StoredMessage};
+use crate::transport::{Delivery, Settled};
+use http::{Method, StatusCode};
+use serde_json::Value as Json;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+impl Gateway {
+    /// Serves one message and says what became of it. Only then may the listener acknowledge. The listener bounds how many it
+    /// delivers at once.
+    pub async fn deliver(self: &Arc<Self>, delivery: Delivery) -> Settled {
+        let deployment = self.deployment();
+        let Some(route) = deployment.entries.get(&delivery.artifact).cloned() else {
+            let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
+            return Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)));
+        };
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.metrics.in_flight.inc();
+        let _in_flight = InFlight(Arc::clone(self));
+        let started = Instant::now();
+        let timeout = route
+            .timeout
+            .unwrap_or(deployment.settings.limits.exchange_timeout);
+        let redelivers = delivery.redelivers;
+        let (message, entry) = split(delivery, &route);
+        let mut exchange = Exchange::new(message, Arc::new(entry), deployment, started + timeout);
+        let (kept, outcome) = match keep(&route, &mut exchange).await {
+            Ok(kept) => {
+                let outcome = self.execute(&route, &mut exchange).await;
+                (kept, outcome.and_then(|flow| reply(&mut exchange, flow)))
+            }
+            Err(fault) => (None, Err(fault)),
+        };
+        let settled = match outcome {
+            Ok(()) => Settled::Done(std::mem::take(&mut exchange.message)),
+            Err(fault) => {
+                self.settle_fault(&route, &exchange, fault, kept, redelivers)
+                    .await
+            }
+        };
+        self.observe(&route, &exchange, &settled, started);
+        settled
+    }
+
+    async fn settle_fault(
+        &self,
+        route: &Route,
+        exchange: &Exchange,
+        mut fault: Fault,
+        kept: Option<Message>,
+        redelivers: bool,
+    ) -> Settled {
+        answer::log_fault(&fault, &exchange.entry);
+        self.metrics.fault(&fault);
+        if redelivers && fault.worth_redelivery() {
+            return Settled::Failed(fault);
+        }
+        match kept {
+            None => Settled::Failed(fault),
+            Some(kept) => match self.dead_letter(route, exchange, &mut fault, kept).await {
+                true => Settled::DeadLettered(fault),
+                false => Settled::Later(fault),
+            },
+        }
+    }
+
+    fn observe(&self, route: &Route, exchange: &Exchange, settled: &Settled, started: Instant) {
+        let (status, fault) = match settled {
+            Settled::Done(reply) => (reply.status().unwrap_or(StatusCode::OK), None),
+            Settled::DeadLettered(fault) | Settled::Failed(fault) | Settled::Later(fault) => {
+                (fault.status(), Some(fault))
+            }
+        };
+        let total = started.elapsed();
+        route.metrics.answered(status, total, exchange.backend_time);
+        if exchange.deployment.settings.access_log {
+            crate::observe::log_access(&exchange.entry, status, total, exchange.backend_time, fault);
+        }
+        if let (Some(sink), Some(trace)) = (&self.trace, &exchange.trace) {
+            sink(&exchange.entry, trace, &exchange.message);
+        }
+    }
+
+    /// Stores a message that failed for good, as it arrived. Says whether it is stored; if not, the log has the reason.
+    pub(super) async fn dead_letter(
+        &self,
+        route: &Route,
+        exchange: &Exchange,
+        fault: &mut Fault,
+        kept: Message,
+    ) -> bool {
+        let Some(store) = &route.artifact.dead_letter else {
+            return false;
+        };
+        let mut stored = StoredMessage::new(kept, &exchange.entry.id, exchange.entry.source.clone());
+        stored.dead = Some(DeadLetter {
+            artifact: route.artifact.name.to_string(),
+            code: fault.name().to_owned(),
+            message: fault.message().to_owned(),
+            detail: fault.detail(),
+            step: fault.step().map(str::to_owned),
+            history: exchange.history.clone().unwrap_or_default(),
+        });
+        let letter = stored.id.clone();
+        match store.put(stored).await {
+            Ok(()) => {
+                self.metrics.dead_letter(&route.artifact.name);
+                tracing::warn!(artifact = %route.artifact.name, store = %store.name(), letter, id = %exchange.entry.id, "dead letter");
+                true
+            }
+            Err(problem) => {
+                tracing::error!(artifact = %route.artifact.name, store = %store.name(), fault = %problem, id = %exchange.entry.id, "a dead letter cannot be stored");
+                false
+            }
+        }
+    }
+}
+
+/// Keeps the message as it arrived, where a dead letter may be made of it. It is buffered for that.
+pub(super) async fn keep(route: &Route, exchange: &mut Exchange) -> Result<Option<Message>, Fault> {
+    if route.artifact.dead_letter.is_none() {
+        return Ok(None);
+    }
+    exchange.history = Some(Vec::new());
+    exchange.lift(Needs::Bytes).await?;
+    exchange.copy_message().await.map(Some)
+}
+
+fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
+    let id = match delivery.id.is_empty() {
+        true => uuid::Uuid::now_v7().to_string(),
+        false => delivery.id,
+    };
+    let entry = Entry {
+        id,
+        artifact: Arc::clone(&route.artifact.name),
+        route: Arc::clone(&route.template),
+        listener: delivery.artifact,
+        scheme: "event",
+        method: Method::POST,
+        traceparent: delivery.traceparent,
+        source: (delivery.source != Json::Null).then(|| Arc::new(delivery.source)),
+        ..Entry::default()
+    };
+    (delivery.message, entry)
+}
+
+/// The end of an exchange as a reply. A backend's refusal that no step looked at is a fault here: there is no client who would see it.
+fn reply(exchange: &mut Exchange, flow: Flow) -> Result<(), Fault> {
+    let refused = exchange.message.status();
+    let refused = refused.filter(|status| status.is_client_error() || status.is_server_error());
+    if let Some(status) = refused.filter(|_| flow != Flow::Drop) {
+        let fault = Fault::new(FaultCode::BackendStatus, "The backend answered with an error.");
+        return Err(fault
+            .with_status(status)
+            .with_detail(format!("the reply has the status {status}")));
+    }
+    answer::reply(exchange, flow).map(drop)
+}
