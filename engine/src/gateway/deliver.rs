@@ -166,3 +166,6 @@ fn reply(exchange: &mut Exchange, flow: Flow) -> Result<(), Fault> {
     }
     answer::reply(exchange, flow).map(drop)
 }
+
+#[cfg(test)]
+mod tests;
