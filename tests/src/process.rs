@@ -137,12 +137,23 @@ impl Running {
     #[track_caller]
     pub fn wait(mut self, limit: Duration) -> Finished {
         let start = Instant::now();
+        self.end_input();
         let Some(status) = self.poll_until(start + limit) else {
             self.kill();
             let output = self.collect(None, start.elapsed()).output();
             panic!("{} did not end within {limit:?}\n{output}", self.name);
         };
         self.collect(Some(status), start.elapsed())
+    }
+
+    /// Ends the child's standard input.
+    pub fn end_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for the end without ending the input; whether it came within the limit.
+    pub fn ends_within(&mut self, limit: Duration) -> bool {
+        self.poll_until(Instant::now() + limit).is_some()
     }
 
     /// Ends the process at once, as a power cut would.
@@ -153,7 +164,6 @@ impl Running {
     }
 
     fn poll_until(&mut self, deadline: Instant) -> Option<ExitStatus> {
-        drop(self.child.stdin.take());
         loop {
             if let Some(status) = self.child.try_wait().expect("the child is ours to wait for") {
                 return Some(status);

@@ -49,7 +49,11 @@ impl RawClient {
     /// Connects to the host and port of a URL such as `http://127.0.0.1:41234/ignored`.
     #[track_caller]
     pub fn connect(url: &str) -> Self {
-        let stream = TcpStream::connect(address_of(url)).expect("the listener accepts");
+        Self::over(TcpStream::connect(address_of(url)).expect("the listener accepts"))
+    }
+
+    /// Takes over a connection.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream
             .set_read_timeout(Some(READ_LIMIT))
             .expect("a timeout above zero");

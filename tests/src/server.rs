@@ -142,18 +142,23 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound socket").port()
 }
 
+/// A script of `tests/`.
+pub(crate) fn script_path(script: &str) -> String {
+    tests_folder().join(script).display().to_string()
+}
+
 #[track_caller]
-fn python_path() -> String {
+pub(crate) fn python_path() -> String {
     let path = tests_folder().join(".venv/bin/python");
     assert!(path.exists(), "{} is missing: run tests/setup", path.display());
     path.display().to_string()
 }
 
-fn script_command(program: String, script: &str, arguments: &[&str]) -> Command {
+pub(crate) fn script_command(program: String, script: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(tests_folder())
-        .arg(tests_folder().join(script))
+        .arg(script_path(script))
         .args(arguments);
     command
 }

@@ -1,6 +1,10 @@
 //! The fixtures do what they claim. A backend that was meant to break and does not would make every fault
 //! test pass for nothing.
 
+mod amqp;
+mod files;
+mod services;
+
 use bytes::Bytes;
 use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
