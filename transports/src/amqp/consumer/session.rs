@@ -1,0 +1,114 @@
+//! One connection of a consumer, from connecting to its end. Messages are processed within one task: their futures are
+//! polled here, so that a message costs no task of its own and crosses no thread.
+
+use super::acks::{Acks, Order, Verdict};
+use super::settle::Deliverer;
+use super::{Shared, topology};
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, Consumer};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Time for saying good-bye to the broker.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// Receives until the listener is drained. Calls `up` when the broker sends messages.
+///
+/// # Errors
+/// Why the connection cannot be made or has ended.
+pub(super) async fn run(shared: &Shared, up: impl FnMut()) -> Result<(), String> {
+    let connection = tokio::select! {
+        _ = shared.drained() => return Ok(()),
+        connection = shared.broker.connect(&shared.name) => connection?,
+    };
+    let ended = receive(shared, &connection, up).await;
+    let closing = connection.close(200, "".into());
+    // What was not acknowledged goes back into the queue with the connection.
+    let _ = timeout_at(Instant::now() + CLOSING_TIME, closing).await;
+    ended
+}
+
+async fn receive(shared: &Shared, connection: &Connection, mut up: impl FnMut()) -> Result<(), String> {
+    topology::ensure(connection, &shared.settings).await?;
+    let (channel, mut consumer) = open(shared, connection)
+        .await
+        .map_err(|error| error.to_string())?;
+    up();
+    let deliverer = Deliverer::new(shared, connection);
+    let mut in_flight = FuturesUnordered::new();
+    let mut acks = Acks::default();
+    let mut drained = std::pin::pin!(shared.drained());
+    let deadline = loop {
+        tokio::select! {
+            biased;
+            deadline = &mut drained => break deadline,
+            Some((tag, verdict)) = in_flight.next() => {
+                settle(&mut acks, tag, verdict, &mut in_flight, &channel);
+            }
+            delivery = consumer.next() => match delivery {
+                Some(Ok(delivery)) => in_flight.push(deliverer.deliver(delivery)),
+                Some(Err(error)) => return Err(error.to_string()),
+                None => return Err("the broker cancelled the consumer".to_owned()),
+            }
+        }
+    };
+    let cancel = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+    let _ = timeout_at(deadline.max(Instant::now() + CLOSING_TIME), cancel).await;
+    while let Ok(Some((tag, verdict))) = timeout_at(deadline, in_flight.next()).await {
+        settle(&mut acks, tag, verdict, &mut in_flight, &channel);
+    }
+    Ok(())
+}
+
+async fn open(shared: &Shared, connection: &Connection) -> lapin::Result<(Channel, Consumer)> {
+    let settings = &shared.settings;
+    let channel = connection.create_channel().await?;
+    channel
+        .basic_qos(settings.prefetch, BasicQosOptions::default())
+        .await?;
+    let options = BasicConsumeOptions::default();
+    let consumer = channel
+        .basic_consume(settings.queue.clone(), "".into(), options, FieldTable::default())
+        .await?;
+    Ok((channel, consumer))
+}
+
+/// Notes this settled delivery and all others that are settled by now, and tells the broker.
+fn settle<F: Future<Output = (u64, Verdict)>>(
+    acks: &mut Acks,
+    tag: u64,
+    verdict: Verdict,
+    in_flight: &mut FuturesUnordered<F>,
+    channel: &Channel,
+) {
+    acks.settle(tag, verdict);
+    while let Some(Some((tag, verdict))) = in_flight.next().now_or_never() {
+        acks.settle(tag, verdict);
+    }
+    for order in acks.orders() {
+        tell(order, channel);
+    }
+}
+
+/// Hands a frame to the connection. It is queued at the first poll; that it cannot be sent shows as the end of the consumer.
+fn tell(order: Order, channel: &Channel) {
+    let _ = match order {
+        Order::Ack { tag, multiple } => channel
+            .basic_ack(tag, BasicAckOptions { multiple })
+            .now_or_never(),
+        Order::Nack { tag, requeue } => channel
+            .basic_nack(
+                tag,
+                BasicNackOptions {
+                    requeue,
+                    multiple: false,
+                },
+            )
+            .now_or_never(),
+    };
+}
