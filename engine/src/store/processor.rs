@@ -11,7 +11,6 @@ use super::{Settlement, Store, StoredMessage};
 use crate::fault::{Fault, FaultCode};
 use crate::gateway::Gateway;
 use crate::mediator::BoxFuture;
-use crate::message::{Message, StartLine};
 use crate::observe::HealthHandle;
 use crate::transport::{Delivery, Listener, RunningListener, Settled};
 use parking_lot::Mutex;
@@ -264,7 +263,7 @@ impl Worker {
         Delivery {
             artifact: Arc::clone(&self.name),
             id: stored.correlation_id.clone(),
-            message: as_request(stored),
+            message: stored.to_request(),
             source,
             traceparent: None,
             redelivers: !last,
@@ -338,15 +337,6 @@ impl Worker {
 
 /// How often a message may fail before it is reported as stuck, where it is tried for ever.
 const STUCK_AFTER: u32 = 10;
-
-/// The message as it was stored; a stored reply is an event, as nobody waits for it here.
-fn as_request(stored: StoredMessage) -> Message {
-    let mut message = stored.to_message();
-    if let StartLine::Response { .. } = message.start {
-        message.start = StartLine::Event;
-    }
-    message
-}
 
 /// A leased message, given back when it is dropped unsettled.
 struct Lease {
