@@ -236,7 +236,7 @@ impl Worker {
             return;
         };
         let attempts = message.attempts;
-        let settled = self.gateway.deliver(self.delivery(message)).await;
+        let settled = self.gateway.deliver(self.delivery(&message)).await;
         let how = self.settlement(&lease.id, attempts, &settled);
         let id = std::mem::take(&mut lease.id);
         if let Err(fault) = self.store.settle(&id, how).await {
@@ -247,7 +247,7 @@ impl Worker {
         drop(permit);
     }
 
-    fn delivery(&self, stored: StoredMessage) -> Delivery {
+    fn delivery(&self, stored: &StoredMessage) -> Delivery {
         let source = json!({
             "store": &**self.store.name(),
             "id": stored.id,
