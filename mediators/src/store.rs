@@ -116,3 +116,6 @@ impl StoreStep {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,13 +24,13 @@ use std::sync::Arc;
 pub struct StoreStateConfig {
     /// The store.
     pub r#in: Spanned<String>,
-    /// The id that the step `store` gave it: `${path.id}`.
+    /// The id that the step `store` gave it: `${params.id}`.
     pub id: Text,
 }
 
 impl StepConfig for StoreStateConfig {
     const NAME: &'static str = "store_state";
-    const EXAMPLE: &'static str = r#"- store_state: { in: orders, id: "${path.id}" }"#;
+    const EXAMPLE: &'static str = r#"- store_state: { in: orders, id: "${params.id}" }"#;
 
     fn build(self, cx: &mut Build<'_>) -> Option<StepKind> {
         let store = cx.store(&self.r#in);

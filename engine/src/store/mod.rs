@@ -1,5 +1,6 @@
 //! Message stores: where messages wait for a processor, and where those go that failed for good.
 
+pub mod describe;
 mod durable;
 mod memory;
 mod processor;
@@ -82,6 +83,16 @@ impl StoredMessage {
             source,
             ..Self::default()
         }
+    }
+
+    /// The message to deliver: as it was, but a stored reply is an event, as nobody waits for it any more.
+    #[must_use]
+    pub(crate) fn to_request(&self) -> Message {
+        let mut message = self.to_message();
+        if let StartLine::Response { .. } = message.start {
+            message.start = StartLine::Event;
+        }
+        message
     }
 
     /// The message as it was.

@@ -11,7 +11,6 @@ use super::{Settlement, Store, StoredMessage};
 use crate::fault::{Fault, FaultCode};
 use crate::gateway::Gateway;
 use crate::mediator::BoxFuture;
-use crate::message::{Message, StartLine};
 use crate::observe::HealthHandle;
 use crate::transport::{Delivery, Listener, RunningListener, Settled};
 use parking_lot::Mutex;
@@ -237,7 +236,7 @@ impl Worker {
             return;
         };
         let attempts = message.attempts;
-        let settled = self.gateway.deliver(self.delivery(message)).await;
+        let settled = self.gateway.deliver(self.delivery(&message)).await;
         let how = self.settlement(&lease.id, attempts, &settled);
         let id = std::mem::take(&mut lease.id);
         if let Err(fault) = self.store.settle(&id, how).await {
@@ -248,7 +247,7 @@ impl Worker {
         drop(permit);
     }
 
-    fn delivery(&self, stored: StoredMessage) -> Delivery {
+    fn delivery(&self, stored: &StoredMessage) -> Delivery {
         let source = json!({
             "store": &**self.store.name(),
             "id": stored.id,
@@ -264,7 +263,7 @@ impl Worker {
         Delivery {
             artifact: Arc::clone(&self.name),
             id: stored.correlation_id.clone(),
-            message: as_request(stored),
+            message: stored.to_request(),
             source,
             traceparent: None,
             redelivers: !last,
@@ -338,15 +337,6 @@ impl Worker {
 
 /// How often a message may fail before it is reported as stuck, where it is tried for ever.
 const STUCK_AFTER: u32 = 10;
-
-/// The message as it was stored; a stored reply is an event, as nobody waits for it here.
-fn as_request(stored: StoredMessage) -> Message {
-    let mut message = stored.to_message();
-    if let StartLine::Response { .. } = message.start {
-        message.start = StartLine::Event;
-    }
-    message
-}
 
 /// A leased message, given back when it is dropped unsettled.
 struct Lease {

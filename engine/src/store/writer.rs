@@ -239,7 +239,7 @@ impl Writer {
     }
 
     fn commit(&mut self, mut batch: Vec<Operation>) {
-        batch.extend(self.left.drain(..));
+        batch.append(&mut self.left);
         match self.write(&batch) {
             Ok(()) => batch.into_iter().for_each(|operation| self.finish(operation)),
             Err(problem) => {
