@@ -1,6 +1,6 @@
 //! AMQP against RabbitMQ with pika at the other end: consumers, publishers, requests and replies, and brokers that go away.
 
-use mediary_tests::{AmqpMessage, Backend, Gateway, RabbitMq, Reply, Vhost, get, post};
+use mediary_tests::{AmqpMessage, Backend, Gateway, RabbitMq, Reply, Vhost, post};
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -52,7 +52,10 @@ async fn a_queue_to_http_with_headers_and_acknowledgement_at_the_end() {
     let request = &backend.wait_for_requests(1)[0];
     assert_eq!(request.text(), "{\"a\":1}");
     assert_eq!(request.header("content-type"), "application/json");
-    assert_eq!((request.header("x-tenant"), request.header("x-count")), ("blue", "7"));
+    assert_eq!(
+        (request.header("x-tenant"), request.header("x-count")),
+        ("blue", "7")
+    );
     assert_eq!(client.publish_many("in", "n", 500, 64).confirmed, 500);
     backend.wait_for_requests(501);
     eventually("the acknowledgement of all", || empty(&vhost, "in"));
@@ -72,13 +75,23 @@ async fn a_poison_message_is_given_up_and_never_stops_the_others() {
     let consumer = "redeliveries: 2, backoff: 50ms, body_max: 1KiB";
     let _gateway = Gateway::start(bridge(&vhost.amqp_url(), &backend, consumer).as_str(), &[]);
     let client = vhost.client();
-    eventually("the consumer", || client.can_connect("in") && client.consumers("in") == 1);
+    eventually("the consumer", || {
+        client.can_connect("in") && client.consumers("in") == 1
+    });
     let large = AmqpMessage::new(vec![b'x'; 2000]);
     let poison = AmqpMessage::new("poison")
         .header("x-tenant", "blue")
         .property("user_id", "guest")
         .property("message_id", "p-1");
-    client.publish("in", &[poison, AmqpMessage::new("refused"), large, AmqpMessage::new("good")]);
+    client.publish(
+        "in",
+        &[
+            poison,
+            AmqpMessage::new("refused"),
+            large,
+            AmqpMessage::new("good"),
+        ],
+    );
     let mut dead = client.consume("in.dead", 3, WAIT);
     dead.sort_by_key(|message| message.body.len());
     assert_eq!(dead.len(), 3);
@@ -89,7 +102,10 @@ async fn a_poison_message_is_given_up_and_never_stops_the_others() {
     assert_eq!(dead[0].headers["x-tenant"], "blue");
     assert_eq!(dead[0].properties["message_id"], "p-1");
     assert_eq!(dead[0].properties["delivery_mode"], 2);
-    assert_eq!(dead[1].headers["x-mediary-attempts"], 1, "a 400 is not tried again");
+    assert_eq!(
+        dead[1].headers["x-mediary-attempts"], 1,
+        "a 400 is not tried again"
+    );
     assert_eq!(dead[2].headers["x-mediary-fault"], "client.body_too_large");
     let requests = backend.wait_for_requests(5);
     let count = |body: &str| requests.iter().filter(|request| request.text() == body).count();
@@ -134,17 +150,23 @@ async fn request_and_reply_in_both_roles() {
     let client = vhost.client();
     let _server = client.serve("upper", "re: ");
     let requester = publisher(&vhost.amqp_url(), "routing_key: upper, reply: true");
-    let responder = "  answer:\n    from: { amqp: { connection: rabbit, queue: in, redeliveries: 0 } }\n    steps:\n      - if: { test: \"payload == 'bad'\", then: [ { throw: { code: bad, message: No } } ] }\n      - respond: { body: \"got ${payload}\" }\n";
+    let responder = "  answer:\n    from: { amqp: { connection: rabbit, queue: in, redeliveries: 0 } }\n    steps:\n      - filter: { when: \"payload == 'bad'\", then: [ { throw: { code: bad, message: No } } ] }\n      - respond: { payload: { got: \"${payload}\" } }\n";
     let gateway = Gateway::start(format!("{requester}{responder}").as_str(), &[]);
     let url = format!("{}/out", gateway.url("http"));
     for body in ["one", "two"] {
         let answer = post(&url, "text/plain", body).await;
         assert_eq!((answer.status, answer.text()), (200, format!("re: {body}")));
     }
-    eventually("the consumer", || client.can_connect("in") && client.consumers("in") == 1);
+    eventually("the consumer", || {
+        client.can_connect("in") && client.consumers("in") == 1
+    });
     let reply = client.call("in", "hello");
-    assert_eq!(reply.text(), "got hello");
-    let _ = get(&url).await;
+    assert_eq!(reply.text(), r#"{"got":"hello"}"#);
+    assert_eq!(reply.properties["content_type"], "application/json");
+    let fault = client.call("in", "bad");
+    assert_eq!(fault.properties["content_type"], "application/problem+json");
+    assert_eq!(fault.headers["x-mediary-status"], 500);
+    assert_eq!(client.depth("in.dead"), 1, "what failed is kept as well");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +185,7 @@ async fn a_broker_that_is_killed_under_consume_and_publish_loses_nothing() {
     rabbit.start();
     backend.wait_for_requests(100);
     rabbit.kill();
+    let before = backend.requests().len();
     rabbit.start();
     backend.wait_for_requests(COUNT);
     let missing = || {
@@ -171,6 +194,10 @@ async fn a_broker_that_is_killed_under_consume_and_publish_loses_nothing() {
     };
     eventually("the arrival of every message", || missing() == 0);
     eventually("an empty queue", || empty(&vhost, "in"));
+    // A broker that is killed has not written its last acknowledgements: what it had delivered by then may come again, no more.
     let duplicates = backend.requests().len() - COUNT;
-    assert!(duplicates <= 64, "{duplicates} duplicates for a prefetch of 32");
+    assert!(
+        duplicates <= before + 32,
+        "{duplicates} duplicates of {before} deliveries"
+    );
 }
