@@ -126,16 +126,22 @@ pub struct ConnectionSpec {
     /// The JSON Schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// Builds the connection of this name. It opens when it is first used.
-    pub build: fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<Arc<dyn Any + Send + Sync>>,
+    pub build: BuildConnection,
 }
+
+/// Builds a connection from its name and settings.
+pub type BuildConnection = fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<Arc<dyn Any + Send + Sync>>;
 
 /// A kind of message store.
 pub struct StoreSpec {
     /// The JSON Schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// Builds the store of this name. Opening it is for [`Store::open`].
-    pub build: fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<Arc<dyn Store>>,
+    pub build: BuildStore,
 }
+
+/// Builds a store from its name and settings.
+pub type BuildStore = fn(&Arc<str>, &Node, &mut Build<'_>) -> Option<Arc<dyn Store>>;
 
 /// The receiving half as a network listener.
 pub struct ListenerSpec {

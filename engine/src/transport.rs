@@ -52,6 +52,10 @@ pub struct Delivery {
 
 /// What became of a delivery. Only after this may a listener acknowledge.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, matched at once: a box would be an allocation per message"
+)]
 pub enum Settled {
     /// The exchange ended well; the reply, formatted, for listeners that answer.
     Done(Message),

@@ -88,32 +88,21 @@ pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<
                 original,
             }],
         });
+        let target = Target {
+            artifact: &artifact,
+            steps: &steps,
+            original,
+            timeout: proxy.timeout.map(Into::into),
+            soap: service.is_some(),
+        };
         match entry {
             Some(EntryPoint::Route(route)) => {
-                let timeout = proxy.timeout.map(Into::into);
-                let target = Target {
-                    artifact: &artifact,
-                    steps: &steps,
-                    original,
-                    timeout,
-                    soap: service.is_some(),
-                };
                 if let Some(service) = &service {
                     service.publish(&route, proxy, cx, parts);
                 }
                 add_entry(&route, &target, proxy.from.span, cx, parts);
             }
-            Some(EntryPoint::Listener(listener)) => {
-                let timeout = proxy.timeout.map(Into::into);
-                let target = Target {
-                    artifact: &artifact,
-                    steps: &steps,
-                    original,
-                    timeout,
-                    soap: service.is_some(),
-                };
-                add_listener(listener, &target, cx, parts);
-            }
+            Some(EntryPoint::Listener(listener)) => add_listener(listener, &target, cx, parts),
             None => {}
         }
         parts.artifacts.push(artifact);

@@ -37,6 +37,11 @@ struct EndpointLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ArtifactLabels {
+    artifact: Text,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct EndpointOutcomeLabels {
     endpoint: Text,
     outcome: &'static str,
@@ -73,8 +78,8 @@ pub struct Metrics {
     /// Open client connections.
     pub connections: Gauge,
     deployment_version: Gauge,
-    listener_up: Family<EndpointLabels, Gauge>,
-    dead_letters: Family<EndpointLabels, Counter>,
+    listener_up: Family<ArtifactLabels, Gauge>,
+    dead_letters: Family<ArtifactLabels, Counter>,
     /// Reloads that were refused.
     pub reloads_refused: Counter,
 }
@@ -177,24 +182,24 @@ impl Metrics {
 
     /// Notes whether a listener can receive.
     pub fn listener(&self, name: &Arc<str>, up: bool) {
-        let labels = EndpointLabels {
-            endpoint: Text(Arc::clone(name)),
+        let labels = ArtifactLabels {
+            artifact: Text(Arc::clone(name)),
         };
         self.listener_up.get_or_create(&labels).set(i64::from(up));
     }
 
     /// Forgets a listener that is gone.
     pub fn listener_gone(&self, name: &Arc<str>) {
-        let labels = EndpointLabels {
-            endpoint: Text(Arc::clone(name)),
+        let labels = ArtifactLabels {
+            artifact: Text(Arc::clone(name)),
         };
         self.listener_up.remove(&labels);
     }
 
     /// Counts a dead letter of an artifact.
     pub fn dead_letter(&self, artifact: &Arc<str>) {
-        let labels = EndpointLabels {
-            endpoint: Text(Arc::clone(artifact)),
+        let labels = ArtifactLabels {
+            artifact: Text(Arc::clone(artifact)),
         };
         self.dead_letters.get_or_create(&labels).inc();
     }
