@@ -5,6 +5,7 @@
     reason = "a failed step of a test fails the test, helpers included"
 )]
 
+mod amqp;
 mod check;
 mod docs;
 mod faithful;
