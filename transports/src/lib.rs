@@ -1,8 +1,10 @@
 //! The transports of Mediary: listeners that receive messages and senders that send them on.
 
+pub mod file;
+pub(crate) mod files;
 pub mod http;
 
 use engine::registry::TransportSpec;
 
 /// Every transport, in the order of the docs.
-pub static ALL: &[TransportSpec] = &[crate::http::SPEC];
+pub static ALL: &[TransportSpec] = &[crate::http::SPEC, crate::file::SPEC];
