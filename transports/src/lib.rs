@@ -1,6 +1,9 @@
 //! The transports of Mediary: listeners that receive messages and senders that send them on.
 
+pub mod ftp;
 pub mod http;
+mod remote;
+pub mod sftp;
 
 use engine::registry::TransportSpec;
 
