@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use crate::mediator::BoxFuture;
 use crate::payload::Body;
+use bytes::Bytes;
 use std::pin::Pin;
 use tokio::io::AsyncRead;
 
@@ -32,6 +33,36 @@ pub enum Existing {
     Number,
     /// The content goes to the end of the file.
     Append,
+}
+
+/// One change of [`FileStore::apply`].
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// [`FileStore::rename`].
+    Rename {
+        /// The path it has.
+        from: String,
+        /// The path it gets.
+        to: String,
+        /// Whether an existing `to` is replaced.
+        replace: bool,
+    },
+    /// [`FileStore::delete`].
+    Delete {
+        /// The path.
+        path: String,
+    },
+}
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The file was gone: somebody else has it.
+    Gone,
+    /// It is claimed and this is its whole content.
+    Whole(Bytes),
+    /// It is claimed; its content has to be read.
+    Unread,
 }
 
 /// A folder, local or on a server. Paths are relative to it and never lead out of it: `..`, absolute paths and symbolic links that do
@@ -69,4 +100,38 @@ pub trait FileStore: Send + Sync {
 
     /// Deletes a file. `false` where it was gone.
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// Renames files out of the way of others, `from` and `to` of each; an existing `to` is replaced. A store that can do so cheaply
+    /// reads files of at most `whole` bytes on the way. One result for each, in order.
+    fn claim(&self, claims: Vec<(String, String)>, whole: u64) -> BoxFuture<'_, Vec<Result<Claimed, Fault>>> {
+        let _ = whole;
+        Box::pin(async move {
+            let mut results = Vec::with_capacity(claims.len());
+            for (from, to) in &claims {
+                let renamed = self.rename(from, to, true).await;
+                results.push(renamed.map(|there| if there { Claimed::Unread } else { Claimed::Gone }));
+            }
+            results
+        })
+    }
+
+    /// Makes several changes, each for itself: one that fails stops no other. One result for each, in order.
+    fn apply(&self, changes: Vec<Change>) -> BoxFuture<'_, Vec<Result<bool, Fault>>> {
+        Box::pin(async move {
+            let mut results = Vec::with_capacity(changes.len());
+            for change in &changes {
+                results.push(match change {
+                    Change::Rename { from, to, replace } => self.rename(from, to, *replace).await,
+                    Change::Delete { path } => self.delete(path).await,
+                });
+            }
+            results
+        })
+    }
+
+    /// Removes a folder and the folders in it as far as they are empty. Stores that cannot leave them.
+    fn prune<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, ()> {
+        let _ = folder;
+        Box::pin(async {})
+    }
 }

@@ -115,6 +115,15 @@ impl Endpoint {
         }
     }
 
+    /// The folder it writes to, where it is the address of one.
+    #[must_use]
+    pub fn files(&self) -> Option<Arc<dyn crate::files::FileStore>> {
+        match &self.kind {
+            Kind::Address(address) => address.sender.files(),
+            Kind::Group(_) | Kind::Recipients(_) => None,
+        }
+    }
+
     /// The headers that a `call` takes over from the message although they are the client's own business: of `authorization`,
     /// `cookie` and `proxy-authorization` those that the configuration names.
     #[must_use]

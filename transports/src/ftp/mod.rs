@@ -7,7 +7,9 @@ mod connection;
 mod listing;
 mod session;
 mod settings;
+mod spec;
 mod store;
 mod transfer;
 
 pub use connection::FtpConnection;
+pub(crate) use spec::SPEC;

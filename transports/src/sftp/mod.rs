@@ -5,7 +5,9 @@ mod connection;
 mod host_key;
 mod session;
 mod settings;
+mod spec;
 mod store;
 mod transfer;
 
 pub use connection::SftpConnection;
+pub(crate) use spec::SPEC;

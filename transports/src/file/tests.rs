@@ -1,0 +1,1 @@
+//! Through YAML, a gateway and folders.

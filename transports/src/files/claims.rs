@@ -1,0 +1,185 @@
+//! Who holds which files. An owner has a folder of claims and a lease, a file that it rewrites all the time. Another owner that has seen
+//! the same lease for its whole time, by its own clock, puts the claims back: no two clocks are ever compared.
+
+use super::path;
+use bytes::Bytes;
+use engine::fault::{Fault, FaultCode};
+use engine::files::{Existing, FileStore};
+use engine::payload::full;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The folder of all owners.
+const OWNERS: &str = ".mediary";
+/// Most claims looked at in one go.
+const CLAIMS_MAX: usize = 100_000;
+/// Most bytes of a lease.
+const LEASE_BYTES_MAX: u64 = 100;
+
+/// One listener as an owner of claims.
+pub(super) struct Owner {
+    id: String,
+    lease: Duration,
+    /// Until when others leave the claims alone.
+    until: Mutex<Option<Instant>>,
+    /// What was seen of others: the lease, and since when it stands still.
+    others: Mutex<HashMap<String, (Vec<u8>, Instant)>>,
+}
+
+impl Owner {
+    pub(super) fn new(lease: Duration) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            lease,
+            until: Mutex::default(),
+            others: Mutex::default(),
+        }
+    }
+
+    /// Where a claimed file is.
+    pub(super) fn claim_path(&self, path: &str) -> String {
+        format!("{OWNERS}/{}/claims/{path}", self.id)
+    }
+
+    /// Whether others still leave the claims alone.
+    pub(super) fn valid(&self) -> bool {
+        self.until.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Makes sure that the lease holds before something is claimed.
+    pub(super) async fn hold(&self, store: &dyn FileStore) -> Result<(), Fault> {
+        if self.valid() {
+            Ok(())
+        } else {
+            self.renew(store).await
+        }
+    }
+
+    async fn renew(&self, store: &dyn FileStore) -> Result<(), Fault> {
+        let begun = Instant::now();
+        let mark = Bytes::from(uuid::Uuid::now_v7().to_string());
+        let path = lease_path(&self.id);
+        store.write(&path, full(mark), Existing::Replace).await?;
+        // Others count from when they first see it, which is later: a third is left for the way.
+        *self.until.lock() = Some(begun + self.lease * 2 / 3);
+        Ok(())
+    }
+
+    /// Renews the lease and takes over what dead owners hold, for ever.
+    pub(super) async fn keep(&self, store: &dyn FileStore, listener: &str, wake: &Notify) {
+        loop {
+            if let Err(fault) = self.renew(store).await {
+                tracing::debug!(listener, %fault, "the lease cannot be renewed");
+            } else {
+                match self.take_over(store).await {
+                    Ok(0) => {}
+                    Ok(count) => {
+                        tracing::warn!(listener, count, "took over the files of an owner that is gone");
+                        wake.notify_one();
+                    }
+                    Err(fault) => tracing::debug!(listener, %fault, "other owners cannot be looked at"),
+                }
+            }
+            tokio::time::sleep(self.lease / 3).await;
+        }
+    }
+
+    /// Puts back the claims of dead owners. Says how many.
+    async fn take_over(&self, store: &dyn FileStore) -> Result<usize, Fault> {
+        let claims = claims(store).await?;
+        self.others.lock().retain(|owner, _| claims.contains_key(owner));
+        let mut count = 0;
+        for (owner, files) in &claims {
+            if *owner == self.id || !self.is_dead(owner, store).await? {
+                continue;
+            }
+            count += put_back(store, owner, files).await?;
+        }
+        Ok(count)
+    }
+
+    async fn is_dead(&self, owner: &str, store: &dyn FileStore) -> Result<bool, Fault> {
+        let lease = read(store, &lease_path(owner)).await?;
+        let now = Instant::now();
+        let mut others = self.others.lock();
+        let seen = others
+            .entry(owner.to_owned())
+            .or_insert_with(|| (lease.clone(), now));
+        if seen.0 != lease {
+            *seen = (lease, now);
+        }
+        Ok(now - seen.1 >= self.lease)
+    }
+
+    /// Puts back what is still claimed and removes the owner's folder.
+    pub(super) async fn leave(&self, store: &dyn FileStore) {
+        let left = async {
+            let mut claims = claims(store).await?;
+            put_back(store, &self.id, &claims.remove(&self.id).unwrap_or_default()).await
+        };
+        if let Err(fault) = left.await {
+            tracing::warn!(%fault, "claimed files could not be put back; another owner will do it");
+        }
+        *self.until.lock() = None;
+    }
+}
+
+fn lease_path(owner: &str) -> String {
+    format!("{OWNERS}/{owner}/lease")
+}
+
+/// The claimed paths of every owner.
+async fn claims(store: &dyn FileStore) -> Result<HashMap<String, Vec<String>>, Fault> {
+    let mut owners: HashMap<String, Vec<String>> = HashMap::new();
+    for file in store.list(OWNERS, true, CLAIMS_MAX).await? {
+        let below = file
+            .path
+            .strip_prefix(OWNERS)
+            .unwrap_or(&file.path)
+            .trim_start_matches('/');
+        let Some((owner, rest)) = below.split_once('/') else {
+            continue;
+        };
+        let files = owners.entry(owner.to_owned()).or_default();
+        files.extend(rest.strip_prefix("claims/").map(str::to_owned));
+    }
+    Ok(owners)
+}
+
+/// Renames claims back. A claim whose name is in use again waits until it is free.
+async fn put_back(store: &dyn FileStore, owner: &str, files: &[String]) -> Result<usize, Fault> {
+    let (mut count, mut waiting) = (0, false);
+    for file in files {
+        let claim = format!("{OWNERS}/{owner}/claims/{file}");
+        match store.rename(&claim, file, false).await {
+            Ok(true) => count += 1,
+            Ok(false) => {}
+            Err(fault) if fault.code() == FaultCode::Conflict => waiting = true,
+            Err(fault) => return Err(fault),
+        }
+    }
+    if !waiting {
+        store.delete(&lease_path(owner)).await?;
+        store.prune(&path::join(OWNERS, owner)).await;
+    }
+    Ok(count)
+}
+
+async fn read(store: &dyn FileStore, path: &str) -> Result<Vec<u8>, Fault> {
+    let content = match store.read(path, 0).await {
+        Ok(content) => content,
+        Err(fault) if fault.code() == FaultCode::NotFound => return Ok(Vec::new()),
+        Err(fault) => return Err(fault),
+    };
+    let mut bytes = Vec::new();
+    let mut limited = content.take(LEASE_BYTES_MAX);
+    let read = limited.read_to_end(&mut bytes).await;
+    read.map_err(|error| {
+        Fault::new(FaultCode::IncompleteBody, "The lease cannot be read.").with_source(error)
+    })?;
+    Ok(bytes)
+}

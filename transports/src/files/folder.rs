@@ -1,0 +1,292 @@
+//! A folder that is listened to: looks at it, chooses files, claims and serves them, until it is drained.
+
+use super::claims::Owner;
+use super::config::Sort;
+use super::listener::Settings;
+use super::path;
+use super::serve::Taken;
+use super::settle::{self, Settled};
+use engine::fault::Fault;
+use engine::files::{Claimed, FileInfo, FileStore};
+use engine::gateway::Gateway;
+use engine::observe::HealthHandle;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::Instant;
+
+/// Most files that one look at a folder tells.
+const LIST_MAX: usize = 100_000;
+/// Most files claimed before they can be worked on.
+const CLAIM_AHEAD: usize = 64;
+/// Files of at most so many bytes are read while they are claimed.
+const WHOLE_BYTES: u64 = 64 << 10;
+/// Most files that wait to be settled.
+const SETTLE_QUEUE: usize = 256;
+/// The longest wait after the folder could not be read.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How long a drain waits for files to be put back, beyond its grace.
+const RELEASE_TIME: Duration = Duration::from_secs(5);
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Files are taken.
+    Running,
+    /// No more are taken; what is worked on may finish.
+    Stopping,
+    /// What is worked on is given up and put back.
+    Halting,
+}
+
+/// A folder that is listened to.
+pub(crate) struct Folder {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) settings: Arc<Settings>,
+    pub(crate) store: Arc<dyn FileStore>,
+    pub(super) owner: Owner,
+    pub(super) health: HealthHandle,
+    /// Notified when the folder may have changed.
+    pub(crate) wake: Arc<Notify>,
+    pub(super) phase: watch::Sender<Phase>,
+    /// Paths of files that are claimed: a new file of the same name has to wait.
+    pub(super) held: Mutex<HashSet<String>>,
+    sizes: Mutex<HashMap<String, (u64, Instant)>>,
+    permits: Arc<Semaphore>,
+    starting: Mutex<Option<Starting>>,
+}
+
+/// What the tasks are started with.
+type Starting = (mpsc::Sender<Settled>, mpsc::Receiver<Settled>, mpsc::Sender<()>);
+
+/// Ends when every task of a folder has.
+pub(super) type Finished = mpsc::Receiver<()>;
+
+impl Folder {
+    pub(super) fn new(
+        gateway: &Arc<Gateway>,
+        settings: &Arc<Settings>,
+        store: &Arc<dyn FileStore>,
+    ) -> (Arc<Self>, Finished) {
+        let (settle, settling) = mpsc::channel(SETTLE_QUEUE);
+        let (alive, finished) = mpsc::channel(1);
+        let folder = Self {
+            gateway: Arc::clone(gateway),
+            settings: Arc::clone(settings),
+            store: Arc::clone(store),
+            owner: Owner::new(settings.lease),
+            health: gateway.health.register(&settings.artifact),
+            wake: Arc::default(),
+            phase: watch::Sender::new(Phase::Running),
+            held: Mutex::default(),
+            sizes: Mutex::default(),
+            permits: Arc::new(Semaphore::new(settings.concurrency)),
+            starting: Mutex::new(Some((settle, settling, alive))),
+        };
+        (Arc::new(folder), finished)
+    }
+
+    /// Waits until the end has come as far as `phase`.
+    pub(super) async fn reached(&self, phase: Phase) {
+        // The sender lives in `self`: the wait cannot fail.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    pub(super) fn running(&self) -> bool {
+        *self.phase.borrow() == Phase::Running
+    }
+
+    /// Stops: nothing new is taken, what is worked on has `grace`, the rest is put back.
+    pub(super) async fn drain(&self, grace: Duration, finished: &mut Finished) {
+        self.phase.send_replace(Phase::Stopping);
+        if tokio::time::timeout(grace, finished.recv()).await.is_err() {
+            self.phase.send_replace(Phase::Halting);
+            let _ = tokio::time::timeout(RELEASE_TIME, finished.recv()).await;
+        }
+        self.owner.leave(&*self.store).await;
+    }
+
+    async fn look(self: &Arc<Self>, settle: &mpsc::Sender<Settled>) -> Result<bool, Fault> {
+        let candidates = self.candidates().await?;
+        let full = candidates.len() == self.settings.batch;
+        for chunk in candidates.chunks(CLAIM_AHEAD) {
+            let permit = tokio::select! {
+                permit = self.permits.acquire() => permit.ok(),
+                () = self.reached(Phase::Stopping) => None,
+            };
+            if permit.is_none() {
+                return Ok(false);
+            }
+            drop(permit);
+            self.owner.hold(&*self.store).await?;
+            for taken in self.claim(chunk).await? {
+                self.begin(taken, settle).await;
+            }
+        }
+        Ok(full)
+    }
+
+    async fn candidates(&self) -> Result<Vec<FileInfo>, Fault> {
+        let mut files = self.store.list("", self.settings.recursive, LIST_MAX).await?;
+        {
+            let held = self.held.lock();
+            files.retain(|file| self.settings.matches(&file.path) && !held.contains(&file.path));
+        }
+        let now = jiff::Timestamp::now().as_millisecond();
+        let age = i64::try_from(self.settings.minimum_age.as_millis()).unwrap_or(i64::MAX);
+        if age > 0 {
+            files.retain(|file| {
+                file.modified
+                    .is_none_or(|modified| now.saturating_sub(modified) >= age)
+            });
+        }
+        self.retain_stable(&mut files);
+        match self.settings.sort {
+            Sort::Name => files.sort_unstable_by(|a, b| a.path.cmp(&b.path)),
+            Sort::Modified => files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path))),
+            Sort::Size => files.sort_by(|a, b| (a.size, &a.path).cmp(&(b.size, &b.path))),
+        }
+        files.truncate(self.settings.batch);
+        Ok(files)
+    }
+
+    fn retain_stable(&self, files: &mut Vec<FileInfo>) {
+        let wanted = self.settings.stable_for;
+        if wanted.is_zero() {
+            return;
+        }
+        let mut sizes = self.sizes.lock();
+        let before = std::mem::take(&mut *sizes);
+        let now = Instant::now();
+        files.retain(|file| {
+            let since = match before.get(&file.path) {
+                Some((size, since)) if *size == file.size => *since,
+                _ => now,
+            };
+            sizes.insert(file.path.clone(), (file.size, since));
+            now - since >= wanted
+        });
+    }
+
+    /// Claims files; those that somebody else was faster with are left out.
+    async fn claim(&self, files: &[FileInfo]) -> Result<Vec<Taken>, Fault> {
+        let claims = files
+            .iter()
+            .map(|file| (file.path.clone(), self.owner.claim_path(&file.path)))
+            .collect();
+        self.held
+            .lock()
+            .extend(files.iter().map(|file| file.path.clone()));
+        let results = self.store.claim(claims, WHOLE_BYTES).await;
+        let mut taken = Vec::with_capacity(files.len());
+        let mut problem = None;
+        for (file, result) in files.iter().zip(results) {
+            let content = match result {
+                Ok(Claimed::Whole(bytes)) => Some(bytes),
+                Ok(Claimed::Unread) => None,
+                Ok(Claimed::Gone) => {
+                    self.held.lock().remove(&file.path);
+                    continue;
+                }
+                Err(fault) => {
+                    self.held.lock().remove(&file.path);
+                    tracing::warn!(listener = %self.settings.artifact, file = %file.path.escape_debug(), %fault, "a file cannot be claimed");
+                    problem = Some(fault);
+                    continue;
+                }
+            };
+            taken.push(Taken::new(
+                file.clone(),
+                self.owner.claim_path(&file.path),
+                content,
+            ));
+        }
+        match problem {
+            Some(fault) if taken.is_empty() => Err(fault),
+            _ => Ok(taken),
+        }
+    }
+
+    /// Works on a file as soon as there is room for it.
+    async fn begin(self: &Arc<Self>, taken: Taken, settle: &mpsc::Sender<Settled>) {
+        let permit = tokio::select! {
+            permit = Arc::clone(&self.permits).acquire_owned() => permit.ok(),
+            () = self.reached(Phase::Stopping) => None,
+        };
+        let settle = settle.clone();
+        let Some(permit) = permit else {
+            let _ = settle.send(Settled::release(taken)).await;
+            return;
+        };
+        let folder = Arc::clone(self);
+        self.gateway.workers.spawn(async move {
+            let settled = tokio::select! {
+                settled = folder.serve(&taken) => settled,
+                () = folder.reached(Phase::Halting) => settle::Fate::Release,
+            };
+            let _ = settle
+                .send(Settled {
+                    file: taken,
+                    fate: settled,
+                })
+                .await;
+            drop(permit);
+        });
+    }
+}
+
+impl Settings {
+    /// Whether a file of this path is taken.
+    pub(super) fn matches(&self, file: &str) -> bool {
+        let subject = if self.by_path { file } else { path::name(file) };
+        let here = self.recursive || !file.contains('/');
+        here && !path::hidden(file) && self.pattern.is_match(subject)
+    }
+}
+
+/// Starts the tasks of a folder.
+pub(super) fn start(folder: &Arc<Folder>) {
+    let Some((settle, settling, alive)) = folder.starting.lock().take() else {
+        return;
+    };
+    let workers = &folder.gateway.workers;
+    let (looking, keeping) = (Arc::clone(folder), Arc::clone(folder));
+    workers.spawn(async move { look_on(looking, settle).await });
+    workers.spawn(async move {
+        tokio::select! {
+            () = keeping.owner.keep(&*keeping.store, &keeping.settings.artifact, &keeping.wake) => {}
+            () = keeping.reached(Phase::Halting) => {}
+        }
+    });
+    let settler = Arc::clone(folder);
+    workers.spawn(async move {
+        settle::run(&settler, settling).await;
+        drop(alive);
+    });
+}
+
+async fn look_on(folder: Arc<Folder>, settle: mpsc::Sender<Settled>) {
+    let every = folder.settings.every;
+    let mut backoff = every;
+    while folder.running() {
+        let pause = match folder.look(&settle).await {
+            Ok(full) => {
+                folder.health.up();
+                backoff = every;
+                if full { Duration::ZERO } else { every }
+            }
+            Err(fault) => {
+                folder.health.down(fault.to_string());
+                backoff = (backoff * 2).min(BACKOFF_MAX.max(every));
+                backoff
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = folder.wake.notified() => {}
+            () = folder.reached(Phase::Stopping) => {}
+        }
+    }
+}

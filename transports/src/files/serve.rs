@@ -1,0 +1,115 @@
+//! One file: delivered, and delivered again while that makes sense.
+
+use super::body;
+use super::folder::{Folder, Phase};
+use super::media;
+use super::path;
+use super::settle::Fate;
+use bytes::Bytes;
+use engine::fault::{Fault, FaultCode};
+use engine::files::FileInfo;
+use engine::message::Message;
+use engine::payload::Payload;
+use engine::transport::{Delivery, Settled};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// A file that is claimed.
+pub(super) struct Taken {
+    pub(super) file: FileInfo,
+    /// Where it is now.
+    pub(super) claim: String,
+    /// Its content, where it was small enough to be read at once.
+    content: Option<Bytes>,
+}
+
+impl Taken {
+    pub(super) fn new(file: FileInfo, claim: String, content: Option<Bytes>) -> Self {
+        Self { file, claim, content }
+    }
+
+    /// What expressions read as `source`.
+    pub(super) fn source(&self) -> Json {
+        let modified = self
+            .file
+            .modified
+            .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+        let path = &self.file.path;
+        let size = self
+            .content
+            .as_ref()
+            .map_or(self.file.size, |content| content.len() as u64);
+        json!({
+            "name": path::name(path),
+            "path": path,
+            "folder": path::parent(path),
+            "size": size,
+            "modified": modified.map(|at| at.to_string()),
+        })
+    }
+}
+
+impl Folder {
+    /// Delivers a file until it is clear what becomes of it.
+    pub(super) async fn serve(&self, taken: &Taken) -> Fate {
+        let retry = self.settings.retry;
+        let longest = retry.backoff_max.get().max(Duration::from_millis(1));
+        let mut pause = retry.backoff.get().min(longest);
+        let mut attempt: u32 = 1;
+        loop {
+            if !self.owner.valid() {
+                return Fate::Release;
+            }
+            let again = retry.attempts == 0 || attempt < retry.attempts;
+            match self.deliver(taken, again).await {
+                Settled::Done(_) | Settled::DeadLettered(_) => return Fate::Done,
+                Settled::Failed(fault) if again && fault.worth_redelivery() => {
+                    attempt = attempt.saturating_add(1)
+                }
+                Settled::Failed(fault) => return Fate::Failed(fault),
+                Settled::Later(_) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.reached(Phase::Stopping) => return Fate::Release,
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    async fn deliver(&self, taken: &Taken, redelivers: bool) -> Settled {
+        let message = match self.message(taken).await {
+            Ok(message) => message,
+            Err(fault) if fault.code() == FaultCode::NotFound => return Settled::Failed(fault),
+            Err(fault) => return Settled::Later(fault),
+        };
+        let delivery = Delivery {
+            artifact: self.settings.artifact.clone(),
+            message,
+            source: taken.source(),
+            redelivers,
+            ..Delivery::default()
+        };
+        self.gateway.deliver(delivery).await
+    }
+
+    async fn message(&self, taken: &Taken) -> Result<Message, Fault> {
+        let mut message = Message::default();
+        let by_name = || media::of_name(path::name(&taken.file.path));
+        message.set_content_type(self.settings.content_type.as_deref().unwrap_or_else(by_name));
+        message.payload = match &taken.content {
+            Some(content) => Payload::bytes(content.clone()),
+            None => {
+                // The size may have changed until the claim was made.
+                let Some(now) = self.store.info(&taken.claim).await? else {
+                    return Err(Fault::new(FaultCode::NotFound, "The file is gone."));
+                };
+                match now.size {
+                    0 => Payload::default(),
+                    size => body::payload(self.store.read(&taken.claim, 0).await?, size),
+                }
+            }
+        };
+        Ok(message)
+    }
+}
