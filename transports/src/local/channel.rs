@@ -79,11 +79,7 @@ impl Channel {
             return Err(Fault::new(FaultCode::Connect, "The backend cannot be reached.").with_detail(detail));
         };
         if state.queue.len() >= receiver.capacity {
-            let detail = format!(
-                "{} messages wait in `local://{}`",
-                state.queue.len(),
-                self.name
-            );
+            let detail = format!("{} messages wait in `local://{}`", state.queue.len(), self.name);
             return Err(Fault::new(FaultCode::Overloaded, "The queue is full.").with_detail(detail));
         }
         Ok(())

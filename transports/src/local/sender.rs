@@ -36,9 +36,11 @@ impl LocalSender {
         match timeout_at(context.deadline, replied).await {
             Ok(Ok(outcome)) => outcome.map_err(SendError::from),
             Ok(Err(_)) => Err(Fault::internal("the reply of a local artifact was lost").into()),
-            Err(_) => Err(Fault::new(FaultCode::Timeout, "The backend did not answer in time.")
-                .with_detail(format!("no reply from {} in time", self.label))
-                .into()),
+            Err(_) => Err(
+                Fault::new(FaultCode::Timeout, "The backend did not answer in time.")
+                    .with_detail(format!("no reply from {} in time", self.label))
+                    .into(),
+            ),
         }
     }
 
@@ -67,7 +69,9 @@ impl Sender for LocalSender {
         let uri = format!("{}{slash}{path}{query}", self.label);
         let uri = uri.parse::<Uri>().map_err(|problem| {
             let fault = Fault::new(FaultCode::Expression, "The address of the backend is not valid.");
-            fault.with_detail(format!("`{path}` is no path")).with_source(problem)
+            fault
+                .with_detail(format!("`{path}` is no path"))
+                .with_source(problem)
         })?;
         let method = match &options.method {
             Some(method) => method.clone(),

@@ -73,7 +73,12 @@ fn schedule(config: &TimerConfig, node: &Node, cx: &mut Build<'_>) -> Option<Sch
         (Some(every), None) => {
             if let Some(zone) = &config.time_zone {
                 let help = Some("it belongs to `cron`".to_owned());
-                cx.error("config.bad_value", zone.span, "an interval has no time zone", help);
+                cx.error(
+                    "config.bad_value",
+                    zone.span,
+                    "an interval has no time zone",
+                    help,
+                );
             }
             interval(every, cx)
         }

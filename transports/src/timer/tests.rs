@@ -35,7 +35,11 @@ fn cron_follows_its_zone() {
     let found = times(&cron("*/20 * * * * *", "UTC"), "2026-01-10T00:00:01Z", 3);
     assert_eq!(
         found,
-        ["2026-01-10T00:00:20Z", "2026-01-10T00:00:40Z", "2026-01-10T00:01:00Z"]
+        [
+            "2026-01-10T00:00:20Z",
+            "2026-01-10T00:00:40Z",
+            "2026-01-10T00:01:00Z"
+        ]
     );
 }
 
@@ -205,17 +209,32 @@ fn what_is_wrong_is_said_at_load_with_its_place() {
             "3:47",
             "there is no time zone `Europe/Wien`",
         ),
-        ("{ every: 1s, time_zone: UTC }", "3:39", "an interval has no time zone"),
-        ("{ every: 1s, cron: '@daily' }", "3:15", "exactly one of `every` and `cron`"),
-        ("{ run_at_start: true }", "3:15", "exactly one of `every` and `cron`"),
+        (
+            "{ every: 1s, time_zone: UTC }",
+            "3:39",
+            "an interval has no time zone",
+        ),
+        (
+            "{ every: 1s, cron: '@daily' }",
+            "3:15",
+            "exactly one of `every` and `cron`",
+        ),
+        (
+            "{ run_at_start: true }",
+            "3:15",
+            "exactly one of `every` and `cron`",
+        ),
         ("{ evry: 1s }", "3:17", "unknown key `evry`"),
     ] {
         let found = problems(settings);
-        assert!(found.contains(problem) && found.contains(at), "{settings}: {found}");
+        assert!(
+            found.contains(problem) && found.contains(at),
+            "{settings}: {found}"
+        );
     }
     for settings in [
         "10s",
-        "@hourly",
+        "'@hourly'",
         "'0 2 * * *'",
         "{ cron: '0 30 2 * * 1-5', time_zone: Europe/Vienna, jitter: 1m }",
         "{ every: 1h30m, run_at_start: true, overlap: true }",
