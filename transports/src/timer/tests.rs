@@ -234,7 +234,7 @@ fn what_is_wrong_is_said_at_load_with_its_place() {
     }
     for settings in [
         "10s",
-        "@hourly",
+        "'@hourly'",
         "'0 2 * * *'",
         "{ cron: '0 30 2 * * 1-5', time_zone: Europe/Vienna, jitter: 1m }",
         "{ every: 1h30m, run_at_start: true, overlap: true }",
