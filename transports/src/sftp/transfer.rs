@@ -198,7 +198,8 @@ pub(super) struct Upload {
     /// What the server has surely got.
     confirmed: u64,
     resumes: u32,
-    lease: Lease<Opener>,
+    /// Given back before another one is asked for.
+    lease: Option<Lease<Opener>>,
     file: Open,
     answers: FuturesOrdered<BoxFuture<'static, (u64, Result<(), Error>)>>,
 }
@@ -228,7 +229,7 @@ impl Upload {
             replay: Replay::default(),
             confirmed: 0,
             resumes: 0,
-            lease,
+            lease: Some(lease),
             file,
             answers: FuturesOrdered::new(),
         })
@@ -257,7 +258,9 @@ impl Upload {
         }
         let closed = self.file.close().await;
         closed.map_err(|failure| failure.fault)?;
-        self.lease.give_back();
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
         Ok(())
     }
 
@@ -290,6 +293,7 @@ impl Upload {
 
     async fn resume(&mut self, mut failure: Failure) -> Result<(), Fault> {
         self.answers = FuturesOrdered::new();
+        self.lease = None;
         // Nobody knows how much of it was appended, and appending twice is worse than failing.
         while failure.broken && !self.append && self.resumes < RESUMES_MAX {
             tokio::time::sleep(pause(self.resumes)).await;
@@ -310,10 +314,11 @@ impl Upload {
 
     /// Opens what is there and sends again what was not confirmed.
     async fn reopen(&mut self) -> Result<(), Failure> {
-        self.lease = self.sessions.fresh().await?;
+        let lease = self.sessions.fresh().await?;
         let flags = OpenFlags::WRITE | OpenFlags::CREATE;
-        let file = Open::new(&self.lease.session, &self.path, flags).await;
+        let file = Open::new(&lease.session, &self.path, flags).await;
         self.file = file.map_err(failure)?;
+        self.lease = Some(lease);
         let rest = self.replay.since(self.confirmed);
         let rest =
             rest.ok_or_else(|| Failure::refused("the upload broke, and its beginning is not kept any more"))?;
