@@ -171,7 +171,7 @@ async fn request_and_reply_in_both_roles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_killed_under_consume_and_publish_loses_nothing() {
+async fn a_broker_that_is_killed_under_consume_loses_nothing() {
     const COUNT: usize = 2_000;
     let rabbit = RabbitMq::own();
     let vhost = rabbit.vhost();

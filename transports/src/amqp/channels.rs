@@ -79,8 +79,8 @@ impl Channels {
             .basic_publish(exchange, key, options, message.body, message.properties)
             .await;
         let confirmation = match confirm {
-            Ok(confirm) => confirm.await.map_err(failed)?,
-            Err(error) => return Err(failed(error)),
+            Ok(confirm) => confirm.await.map_err(|error| failed(&error))?,
+            Err(error) => return Err(failed(&error)),
         };
         self.idle.lock().push(channel);
         judge(confirmation)
@@ -106,7 +106,7 @@ fn judge(confirmation: Confirmation) -> Result<(), PublishError> {
 }
 
 /// What the broker says about a channel is about the message; all else is about the connection.
-fn failed(error: Error) -> PublishError {
+fn failed(error: &Error) -> PublishError {
     let ErrorKind::ProtocolError(problem) = error.kind() else {
         return PublishError::Lost(error.to_string());
     };

@@ -44,7 +44,7 @@ pub(super) fn to_headers(properties: &BasicProperties) -> HeaderMap {
     };
     insert(CONTENT_TYPE, properties.content_type());
     insert(CONTENT_ENCODING, properties.content_encoding());
-    for (name, value) in properties.headers().iter().flat_map(|table| table.inner()) {
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         let Ok(name) = HeaderName::try_from(name.as_str()) else {
             continue;
         };
@@ -201,7 +201,7 @@ pub(super) fn republished(properties: &BasicProperties, expire: bool) -> (BasicP
         app_id with_app_id;
     }
     let mut table = FieldTable::default();
-    for (name, value) in properties.headers().iter().flat_map(|table| table.inner()) {
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         if !["CC", "BCC"].contains(&name.as_str()) {
             table.insert(name.clone(), value.clone());
         }
