@@ -5,6 +5,7 @@ use crate::file_client::FileClient;
 use crate::service::{Ready, Service, service_port};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The account of every FTP server here.
@@ -12,6 +13,10 @@ const USER: &str = "mediary";
 const PASSWORD: &str = "file-secret";
 /// What every FTP server says first (RFC 959 section 4.2).
 const GREETING: &[u8] = b"220";
+
+/// For the log of commands to arrive.
+const COMMANDS_LIMIT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How an FTP server protects its connections.
 #[derive(Debug, Clone, Copy)]
@@ -272,16 +277,17 @@ impl PyFtpd {
     }
 
     /// What clients asked for since the last start, in order: the number of the control connection, from 1, and
-    /// `connected` or a command with its argument (never a password).
-    pub fn commands(&self) -> Vec<(u64, String)> {
-        let text = self.site.service.stdout();
-        let lines = text.lines().filter_map(|line| line.split_once(' '));
-        let numbered = lines.filter_map(|(number, command)| Some((number.parse().ok()?, command.to_owned())));
-        // The first connection asked whether the server is ready.
-        let asked = numbered.filter(|(number, _)| *number > 1);
-        asked
-            .map(|(number, command): (u64, _)| (number - 1, command))
-            .collect()
+    /// `connected` or a command with its argument (never a password). Waits up to 10 s until the list satisfies
+    /// the condition, because what the server writes takes a moment to arrive, and returns it either way.
+    pub fn commands_until(&self, enough: impl Fn(&[(u64, String)]) -> bool) -> Vec<(u64, String)> {
+        let deadline = Instant::now() + COMMANDS_LIMIT;
+        loop {
+            let commands = numbered_commands(&self.site.service.stdout());
+            if enough(&commands) || Instant::now() > deadline {
+                return commands;
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
     }
 
     /// Whether it runs.
@@ -290,6 +296,17 @@ impl PyFtpd {
     }
 
     site!();
+}
+
+/// The lines that `servers/ftp_server.py` prints.
+fn numbered_commands(text: &str) -> Vec<(u64, String)> {
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    let numbered = lines.filter_map(|(number, command)| Some((number.parse().ok()?, command.to_owned())));
+    // The first connection asked whether the server is ready.
+    let asked = numbered.filter(|(number, _)| *number > 1);
+    asked
+        .map(|(number, command): (u64, _)| (number - 1, command))
+        .collect()
 }
 
 fn script_arguments(folder: &Path, port: u16, tls: FtpTls<'_>) -> Vec<String> {
