@@ -190,7 +190,11 @@ async fn a_broker_that_is_killed_under_consume_loses_nothing() {
     rabbit.start();
     backend.wait_for_requests(COUNT);
     let missing = || {
-        let seen: HashSet<String> = backend.requests().iter().map(mediary_tests::Recorded::text).collect();
+        let seen: HashSet<String> = backend
+            .requests()
+            .iter()
+            .map(mediary_tests::Recorded::text)
+            .collect();
         COUNT - seen.len()
     };
     eventually("the arrival of every message", || missing() == 0);
