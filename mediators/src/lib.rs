@@ -32,6 +32,12 @@ mod outgoing;
 pub mod respond;
 pub mod send;
 
+pub mod delete_file;
+pub mod file_exists;
+mod file_step;
+pub mod list_files;
+pub mod read_file;
+
 pub mod sequence;
 pub mod throw;
 pub mod r#try;
@@ -63,6 +69,10 @@ pub static ALL: &[StepSpec] = &[
     StepSpec::of::<send::SendConfig>(),
     StepSpec::of::<respond::RespondConfig>(),
     StepSpec::of::<drop::DropConfig>(),
+    StepSpec::of::<list_files::ListFilesConfig>(),
+    StepSpec::of::<read_file::ReadFileConfig>(),
+    StepSpec::of::<delete_file::DeleteFileConfig>(),
+    StepSpec::of::<file_exists::FileExistsConfig>(),
     StepSpec::of::<sequence::SequenceConfig>(),
     StepSpec::of::<r#try::TryConfig>(),
     StepSpec::of::<throw::ThrowConfig>(),
