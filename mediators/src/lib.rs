@@ -32,6 +32,11 @@ mod outgoing;
 pub mod respond;
 pub mod send;
 
+pub mod delete_file;
+pub mod file_exists;
+mod file_step;
+pub mod list_files;
+pub mod read_file;
 pub mod store;
 pub mod store_state;
 
@@ -68,6 +73,10 @@ pub static ALL: &[StepSpec] = &[
     StepSpec::of::<store_state::StoreStateConfig>(),
     StepSpec::of::<respond::RespondConfig>(),
     StepSpec::of::<drop::DropConfig>(),
+    StepSpec::of::<list_files::ListFilesConfig>(),
+    StepSpec::of::<read_file::ReadFileConfig>(),
+    StepSpec::of::<delete_file::DeleteFileConfig>(),
+    StepSpec::of::<file_exists::FileExistsConfig>(),
     StepSpec::of::<sequence::SequenceConfig>(),
     StepSpec::of::<r#try::TryConfig>(),
     StepSpec::of::<throw::ThrowConfig>(),

@@ -126,6 +126,8 @@ impl std::io::Write for Sink {
     }
 }
 
+mod folder;
+
 /// A sender for `test://NAME`: `echo` answers with what it was sent, `cookie` with headers of a reply, `down` cannot be reached.
 mod backend {
     use engine::build::Build;
@@ -141,7 +143,24 @@ mod backend {
     use serde_json::{Map, Value as Json, json};
     use std::sync::Arc;
 
-    pub(crate) static ALL: &[TransportSpec] = &[TransportSpec {
+    pub(crate) static ALL: &[TransportSpec] = &[TEST, FILE];
+
+    /// `file://...`, a folder in memory.
+    const FILE: TransportSpec = TransportSpec {
+        name: "file",
+        docs: "",
+        listener: None,
+        entry: None,
+        connection: None,
+        store: None,
+        sender: Some(SenderSpec {
+            schemes: &["file"],
+            schema: |_| schemars::json_schema!({}),
+            build: super::folder::build,
+        }),
+    };
+
+    const TEST: TransportSpec = TransportSpec {
         name: "test",
         docs: "",
         listener: None,
@@ -153,7 +172,7 @@ mod backend {
             schema: |_| schemars::json_schema!({}),
             build,
         }),
-    }];
+    };
 
     fn build(node: &Node, _: &mut Build<'_>) -> Option<Arc<dyn Sender>> {
         let name = Text::from_node(node)?.as_str().split("://").nth(1)?.to_owned();

@@ -106,7 +106,7 @@ pub(super) fn list(
             };
             match entry.file_type() {
                 Ok(kind) if kind.is_file() => {
-                    files.extend(entry.metadata().ok().map(|metadata| info(path, &metadata)))
+                    files.extend(entry.metadata().ok().map(|metadata| info(path, &metadata)));
                 }
                 Ok(kind) if kind.is_dir() && recursive && !name.starts_with('.') => folders.push(path),
                 _ => {}

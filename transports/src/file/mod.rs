@@ -63,7 +63,7 @@ fn entry(artifact: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<EntryPo
     let root = root(&config.folder, cx)?;
     let store: Arc<dyn FileStore> = Arc::new(LocalFolder::listened_to(root.clone()));
     let wake = own.watch.then(|| watch::wake(root, config.recursive));
-    files::listener_woken(artifact, store, &config, wake, cx)
+    files::listener(artifact, store, &config, wake, cx)
 }
 
 fn sender(node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sender>> {

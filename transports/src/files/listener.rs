@@ -45,18 +45,9 @@ pub(crate) enum Settlement {
     Path(Template),
 }
 
-/// Builds the entry of an artifact that receives the files of `store`'s folder.
+/// Builds the entry of an artifact that receives the files of `store`'s folder. With `wake` the folder is looked at as soon as something
+/// changes in it, beside the polls.
 pub(crate) fn listener(
-    artifact: &Arc<str>,
-    store: Arc<dyn FileStore>,
-    config: &FolderConfig,
-    cx: &mut Build<'_>,
-) -> Option<EntryPoint> {
-    listener_woken(artifact, store, config, None, cx)
-}
-
-/// As [`listener`], looking at the folder as soon as `wake` is notified. What it holds ends with the listener.
-pub(crate) fn listener_woken(
     artifact: &Arc<str>,
     store: Arc<dyn FileStore>,
     config: &FolderConfig,

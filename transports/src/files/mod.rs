@@ -20,7 +20,6 @@ mod serve;
 mod settle;
 
 pub(crate) use config::{FolderConfig, SenderConfig, merged_schema, split_settings};
-pub(crate) use listener::listener;
-pub(crate) use listener::{Wake, listener_woken};
+pub(crate) use listener::{Wake, listener};
 pub(crate) use path::{NAME_BYTES_MAX, check, cut, numbered};
 pub(crate) use sender::sender;

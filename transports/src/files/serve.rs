@@ -64,7 +64,7 @@ impl Folder {
             match self.deliver(taken, again).await {
                 Settled::Done(_) | Settled::DeadLettered(_) => return Fate::Done,
                 Settled::Failed(fault) if again && fault.worth_redelivery() => {
-                    attempt = attempt.saturating_add(1)
+                    attempt = attempt.saturating_add(1);
                 }
                 Settled::Failed(fault) => return Fate::Failed(fault),
                 Settled::Later(_) => {}

@@ -48,7 +48,7 @@ fn entry(artifact: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<EntryPo
     let own: Option<OnConnection> = cx.read(&own);
     let config: FolderConfig = cx.read(&shared)?;
     let store = folder(&own?, &config.folder, cx)?;
-    files::listener(artifact, store, &config, cx)
+    files::listener(artifact, store, &config, None, cx)
 }
 
 fn sender(node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sender>> {

@@ -14,7 +14,7 @@ mod config;
 pub(crate) mod edge;
 pub mod server;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod tls;
 pub(crate) mod wire;
 
