@@ -12,6 +12,7 @@ mod faithful;
 mod faults;
 mod fixtures;
 mod reload;
+mod remote;
 mod running;
 mod samples;
 mod soap_peers;
