@@ -45,6 +45,8 @@ pub enum Command {
     Samples(SamplesOptions),
     /// Make a small project that works
     New(NewOptions),
+    /// List, show, deliver again or remove the messages of a store
+    Store(StoreOptions),
     /// Explain a step, transport, format or top-level key
     Help(HelpOptions),
     /// Print the JSON Schema of the language, for editors
@@ -155,6 +157,56 @@ pub enum SamplesAction {
         name: String,
         /// A folder that does not exist yet, or is empty
         folder: PathBuf,
+    },
+}
+
+/// `mediary store`.
+#[derive(Debug, Args)]
+pub struct StoreOptions {
+    /// What to do
+    #[command(subcommand)]
+    pub action: StoreAction,
+    /// The management port of the running gateway
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9164"
+    )]
+    pub url: String,
+    /// The project of a gateway that is not running: its durable stores are opened directly
+    #[arg(long, global = true, value_name = "PATH")]
+    pub project: Option<PathBuf>,
+}
+
+/// What to do with a store.
+#[derive(Debug, Subcommand)]
+pub enum StoreAction {
+    /// List the stores, or the messages of one
+    List {
+        /// The store
+        store: Option<String>,
+    },
+    /// Show a message: headers, body, and for a dead letter the fault and the steps that ran
+    Show {
+        /// The store
+        store: String,
+        /// The message
+        id: String,
+    },
+    /// Deliver dead letters again to what they failed in; they leave the store when that succeeds
+    Replay {
+        /// The store
+        store: String,
+        /// One message; default all
+        id: Option<String>,
+    },
+    /// Remove messages for good
+    Purge {
+        /// The store
+        store: String,
+        /// One message; default all
+        id: Option<String>,
     },
 }
 

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod run;
 pub mod samples;
 pub mod schema;
+pub mod store;
 pub mod test;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub fn run(arguments: Arguments, console: &mut Console) -> End {
         Command::Test(options) => test::run(&options, console),
         Command::Samples(options) => samples::run(&options, console),
         Command::New(options) => new::run(&options, console),
+        Command::Store(options) => store::run(&options, console),
         Command::Help(options) => help::run(&options, console),
         Command::Schema(options) => schema::run(&options, console),
         Command::Docs(options) => docs::run(&options, console),

@@ -2,9 +2,11 @@
 
 mod answer;
 mod deliver;
+mod manage;
 mod negotiate;
 mod reload;
 
+pub use manage::purge_all;
 pub use reload::BoundListener;
 
 use crate::deployment::Deployment;
@@ -108,8 +110,12 @@ impl Gateway {
     pub async fn handle(self: &Arc<Self>, inbound: Inbound) -> Reply {
         let deployment = self.deployment();
         if &*inbound.listener == MANAGEMENT {
+            let message = match manage::path_of(&inbound) {
+                Some(path) => self.manage_stores(path, &inbound).await,
+                None => self.manage(&inbound),
+            };
             return Reply {
-                message: self.manage(&inbound),
+                message,
                 in_flight: None,
             };
         }

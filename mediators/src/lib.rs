@@ -32,6 +32,9 @@ mod outgoing;
 pub mod respond;
 pub mod send;
 
+pub mod store;
+pub mod store_state;
+
 pub mod sequence;
 pub mod throw;
 pub mod r#try;
@@ -61,6 +64,8 @@ pub static ALL: &[StepSpec] = &[
     StepSpec::of::<scatter_gather::ScatterGatherConfig>(),
     StepSpec::of::<call::CallConfig>(),
     StepSpec::of::<send::SendConfig>(),
+    StepSpec::of::<store::StoreConfig>(),
+    StepSpec::of::<store_state::StoreStateConfig>(),
     StepSpec::of::<respond::RespondConfig>(),
     StepSpec::of::<drop::DropConfig>(),
     StepSpec::of::<sequence::SequenceConfig>(),

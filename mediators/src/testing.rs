@@ -21,9 +21,12 @@ pub(crate) static REGISTRY: Registry = Registry {
 const EXAMPLE_SEQUENCES: &str =
     "  audit: [ { log: audit } ]\n  notify: { params: { who: null }, steps: [ { log: notify } ] }\n";
 
+/// The stores that examples refer to. Building them opens nothing.
+const EXAMPLE_STORES: &str = "stores:\n  orders: { memory: {} }\n  seen: { durable: { path: seen.redb } }\n";
+
 /// The project that an example is checked in.
 pub(crate) fn example_project(example: &str) -> String {
-    project(example) + EXAMPLE_SEQUENCES
+    project(example) + EXAMPLE_SEQUENCES + EXAMPLE_STORES
 }
 
 /// A project whose sequence `main` has these steps.

@@ -3,6 +3,7 @@
 mod api;
 mod connection;
 mod openapi;
+mod processor;
 mod proxy;
 mod sequence;
 mod settings;
@@ -11,6 +12,7 @@ mod store;
 mod task;
 
 pub use api::{ApiConfig, RouteConfig};
+pub use processor::{ForwardConfig, ProcessorConfig, SampleConfig};
 pub use proxy::ProxyConfig;
 pub use sequence::SequenceConfig;
 pub use settings::{LimitsConfig, SettingsConfig};
@@ -48,6 +50,8 @@ pub struct ProjectConfig {
     pub tasks: Named<TaskConfig>,
     /// Message stores.
     pub stores: Named<RawNode>,
+    /// What drains message stores: delivery with retries, samples.
+    pub processors: Named<ProcessorConfig>,
     /// Connections that several artifacts share.
     pub connections: Named<RawNode>,
     /// Named files or inline texts: schemas, templates, WSDLs.
@@ -112,6 +116,9 @@ pub(crate) fn build(config: ProjectConfig, cx: &mut Build<'_>) -> Option<Deploym
     }
     for (name, task) in config.tasks {
         task::build(&name, &task, cx, &mut parts);
+    }
+    for (name, processor) in config.processors {
+        processor::build(&name, &processor, cx, &mut parts);
     }
     let routes = match parts.routes.finish() {
         Ok(routes) => routes,

@@ -4,7 +4,7 @@ use super::{Gateway, InFlight, answer};
 use crate::exchange::{Entry, Exchange};
 use crate::fault::{Fault, FaultCode};
 use crate::mediator::{Flow, Needs};
-use crate::message::Message;
+use crate::message::{Message, StartLine};
 use crate::route::Route;
 use crate::store::{DeadLetter, StoredMessage};
 use crate::transport::{Delivery, Settled};
@@ -140,13 +140,19 @@ fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
         true => uuid::Uuid::now_v7().to_string(),
         false => delivery.id,
     };
+    // A stored request goes on with the method and the query it came with.
+    let (method, query) = match &delivery.message.start {
+        StartLine::Request { method, uri } => (method.clone(), uri.query().map(str::to_owned)),
+        _ => (Method::POST, None),
+    };
     let entry = Entry {
         id,
         artifact: Arc::clone(&route.artifact.name),
         route: Arc::clone(&route.template),
         listener: delivery.artifact,
         scheme: "event",
-        method: Method::POST,
+        method,
+        query,
         traceparent: delivery.traceparent,
         source: (delivery.source != Json::Null).then(|| Arc::new(delivery.source)),
         ..Entry::default()

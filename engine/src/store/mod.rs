@@ -1,6 +1,14 @@
 //! Message stores: where messages wait for a processor, and where those go that failed for good.
 
-use crate::fault::Fault;
+pub mod describe;
+mod durable;
+mod memory;
+mod processor;
+mod queue;
+mod record;
+mod writer;
+
+use crate::fault::{Fault, FaultCode};
 use crate::mediator::BoxFuture;
 use crate::message::{Message, StartLine};
 use crate::payload::Payload;
@@ -9,9 +17,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value as Json;
 use std::sync::Arc;
+use std::time::Duration;
+
+pub use durable::DurableConfig;
+pub use memory::MemoryConfig;
+pub(crate) use processor::{Processing, ProcessorListener, Sampling};
 
 /// The kinds of store that need no transport, with their YAML keys.
-pub static BUILT_IN: &[(&str, StoreSpec)] = &[];
+pub static BUILT_IN: &[(&str, StoreSpec)] = &[("memory", memory::SPEC), ("durable", durable::SPEC)];
 
 /// A message as it is stored. Its bytes and headers never change; only its attempts and its fault do.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +85,16 @@ impl StoredMessage {
         }
     }
 
+    /// The message to deliver: as it was, but a stored reply is an event, as nobody waits for it any more.
+    #[must_use]
+    pub(crate) fn to_request(&self) -> Message {
+        let mut message = self.to_message();
+        if let StartLine::Response { .. } = message.start {
+            message.start = StartLine::Event;
+        }
+        message
+    }
+
     /// The message as it was.
     #[must_use]
     pub fn to_message(&self) -> Message {
@@ -83,10 +106,81 @@ impl StoredMessage {
     }
 }
 
-/// A message store.
+/// What became of a message that was taken from a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It was processed: it leaves the store.
+    Done,
+    /// It failed for good and is kept elsewhere, or was given up: it leaves the store.
+    Failed,
+    /// It is tried again after a pause. Later messages of its key wait as well.
+    Retry {
+        /// How long from now. A restart of the process ends the pause.
+        pause: Duration,
+        /// Whether this attempt counts.
+        counted: bool,
+    },
+}
+
+/// Where a stored message is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits for a processor, for the first time or again.
+    Waiting,
+    /// A processor has it.
+    Processing,
+    /// It was processed.
+    Done,
+    /// It failed for good.
+    Failed,
+}
+
+impl Stage {
+    /// Whether the message is still in the store.
+    #[must_use]
+    pub fn in_store(self) -> bool {
+        matches!(self, Self::Waiting | Self::Processing)
+    }
+
+    /// As it is told in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Processing => "processing",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The state of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageState {
+    /// Where it is.
+    pub stage: Stage,
+    /// How often its delivery was tried and failed.
+    pub attempts: u32,
+}
+
+/// How full a store is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// Messages in it, those being processed included.
+    pub messages: u64,
+    /// Their bytes: headers, bodies and the rest of their records.
+    pub bytes: u64,
+}
+
+/// A message store. Kinds that keep messages in a server of their own may leave out what that server cannot do.
 pub trait Store: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &Arc<str>;
+
+    /// What tells it from a store of the same name in the next deployment: its kind and file or address.
+    fn identity(&self) -> String {
+        self.name().to_string()
+    }
 
     /// Opens it, where that has not been done. A server that is away is no error: messages are refused until it is there.
     ///
@@ -99,4 +193,87 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `gateway.store` where it is full or its disk or server fails. The message is not stored.
     fn put(&self, message: StoredMessage) -> BoxFuture<'_, Result<(), Fault>>;
+
+    /// Leases the next messages that are due, in order, at least one and at most `max`; waits until there is one. Of the messages
+    /// of a key only the first is ever leased. A lease ends with [`Store::settle`], [`Store::release`] or the process. Dropping
+    /// the future leases nothing.
+    ///
+    /// # Errors
+    /// `gateway.store` where the messages cannot be read.
+    fn take(&self, max: usize) -> BoxFuture<'_, Result<Vec<StoredMessage>, Fault>> {
+        let _ = max;
+        Box::pin(async { Err(self.cannot("be processed from")) })
+    }
+
+    /// Ends a lease. A settled message may come again after a crash that follows at once: settlements reach the disk with the next
+    /// commit, which nobody waits for.
+    ///
+    /// # Errors
+    /// `gateway.store` where the store is closed.
+    fn settle<'a>(&'a self, id: &'a str, how: Settlement) -> BoxFuture<'a, Result<(), Fault>> {
+        let _ = (id, how);
+        Box::pin(async { Err(self.cannot("be processed from")) })
+    }
+
+    /// Gives a leased message back as if it had never been taken.
+    fn release(&self, id: &str) {
+        let _ = id;
+    }
+
+    /// One message, whoever has it.
+    ///
+    /// # Errors
+    /// `gateway.store` where it cannot be read.
+    fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<StoredMessage>, Fault>> {
+        let _ = id;
+        Box::pin(async { Err(self.cannot("be looked into")) })
+    }
+
+    /// At most `max` messages in order, those behind the one with the id `after`, or the first.
+    ///
+    /// # Errors
+    /// `gateway.store` where they cannot be read.
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StoredMessage>, Fault>> {
+        let _ = (after, max);
+        Box::pin(async { Err(self.cannot("be looked into")) })
+    }
+
+    /// Removes a message for good. `false` where there is none of this id.
+    ///
+    /// # Errors
+    /// `gateway.store` where it cannot be removed.
+    fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, Fault>> {
+        let _ = id;
+        Box::pin(async { Err(self.cannot("be changed")) })
+    }
+
+    /// The state of a message; `None` where the store never had it, or has forgotten that it had.
+    fn state(&self, id: &str) -> Option<MessageState> {
+        let _ = id;
+        None
+    }
+
+    /// How full it is, where it can tell.
+    fn fill(&self) -> Option<Fill> {
+        None
+    }
+
+    /// The fault for what this kind of store cannot do.
+    fn cannot(&self, what: &str) -> Fault {
+        Fault::new(FaultCode::LimitExceeded, "This kind of store cannot do that.")
+            .with_detail(format!("store `{}` cannot {what}", self.name()))
+    }
 }
+
+/// `gateway.store` with what the log may know.
+pub(crate) fn store_fault(name: &str, detail: impl std::fmt::Display) -> Fault {
+    Fault::new(FaultCode::Store, "The message cannot be stored now.")
+        .with_detail(format!("store `{name}`: {detail}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! `durable`: a store in a file. What is stored survives a crash of the process and of the machine.
+
+use super::queue::{Found, Limits, Slot};
+use super::writer::{Operation, StoreFile};
+use super::{Fill, MessageState, Settlement, Store, StoredMessage, record, store_fault};
+use crate::build::Build;
+use crate::config::{Duration, Node, Size, Spanned};
+use crate::fault::Fault;
+use crate::mediator::BoxFuture;
+use crate::registry::StoreSpec;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Deserialize;
+use std::sync::{Arc, Weak};
+use std::time;
+use tokio::sync::oneshot;
+
+/// The registration.
+pub(super) const SPEC: StoreSpec = StoreSpec {
+    schema: SchemaGenerator::subschema_for::<DurableConfig>,
+    build,
+};
+
+/// How many expired messages are dealt with at once.
+const EXPIRED_MAX: usize = 100;
+
+/// Messages in a file. A message is on the disk before the step that stores it goes on; many messages that come at once share one
+/// write. One process at a time has the file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DurableConfig {
+    /// The file; default `data/NAME.redb` below the folder of this YAML file.
+    pub path: Option<Spanned<String>>,
+    /// Most messages; one more is refused with `gateway.store`.
+    pub messages_max: u64,
+    /// Most bytes of all messages together, headers included. The file itself may be larger.
+    pub bytes_max: Size,
+    /// How long a message may wait. Older ones are logged and removed.
+    pub age_max: Option<Duration>,
+    /// The store that messages go to when they get too old, instead of being removed.
+    pub expired: Option<Spanned<String>>,
+}
+
+impl Default for DurableConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            messages_max: 1_000_000,
+            bytes_max: Size::from_mib(1024),
+            age_max: None,
+            expired: None,
+        }
+    }
+}
+
+fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Store>> {
+    let config: DurableConfig = cx.read(node)?;
+    let expired = config.expired.as_ref().map(|name| cx.store(name));
+    let span = config.path.as_ref().map_or(node.span, |path| path.span);
+    let file = config
+        .path
+        .map_or_else(|| format!("data/{name}.redb"), |path| path.value);
+    let path = cx.folder(span).join(file);
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let key = format!("store.durable:{}", path.display());
+    let file = cx.state.get_or_insert(key, || StoreFile::new(path));
+    Some(Arc::new(DurableStore(Arc::new(Inner {
+        name: Arc::clone(name),
+        limits: Limits {
+            messages_max: config.messages_max,
+            bytes_max: config.bytes_max.bytes(),
+        },
+        age_max: config.age_max.map(Duration::get),
+        expired: match expired {
+            Some(store) => Some(store?),
+            None => None,
+        },
+        file,
+    }))))
+}
+
+struct DurableStore(Arc<Inner>);
+
+struct Inner {
+    name: Arc<str>,
+    limits: Limits,
+    age_max: Option<time::Duration>,
+    expired: Option<Arc<dyn Store>>,
+    file: Arc<StoreFile>,
+}
+
+impl Inner {
+    fn fault(&self, detail: impl std::fmt::Display) -> Fault {
+        store_fault(&self.name, detail)
+    }
+
+    async fn put(&self, message: StoredMessage) -> Result<(), Fault> {
+        let record = record::encode(&message);
+        let size = record.len() as u64;
+        let reserved = self.file.queue.reserve(size, self.limits);
+        let sequence = reserved.map_err(|problem| self.fault(problem))?;
+        let slot = Slot {
+            id: message.id.as_str().into(),
+            key: message.key.as_deref().map(Into::into),
+            stored_at: message.stored_at,
+            attempts: message.attempts,
+            size,
+            message: Some(Arc::new(message)),
+        };
+        let (done, answer) = oneshot::channel();
+        let written = self.file.write(Operation::Put {
+            sequence,
+            record,
+            slot,
+            done,
+        });
+        if let Err(problem) = written {
+            self.file.queue.unreserve(size);
+            return Err(self.fault(problem));
+        }
+        self.answer(answer).await
+    }
+
+    async fn answer(&self, answer: oneshot::Receiver<Result<(), String>>) -> Result<(), Fault> {
+        let answer = answer
+            .await
+            .unwrap_or_else(|_| Err("its writer has ended".to_owned()));
+        answer.map_err(|problem| self.fault(problem))
+    }
+
+    /// The message, from memory or the file. `None` where it is gone or cannot be read, which the log tells.
+    fn message(&self, found: &Found) -> Result<Option<StoredMessage>, Fault> {
+        let mut message = match &found.message {
+            Some(message) => StoredMessage::clone(message),
+            None => {
+                let record = self.file.read(found.sequence);
+                let Some(record) = record.map_err(|problem| self.fault(problem))? else {
+                    return Ok(None);
+                };
+                let Some(message) = record::decode(record) else {
+                    tracing::error!(store = %self.name, message = %found.id, "a stored message cannot be read; it stays in the file");
+                    return Ok(None);
+                };
+                message
+            }
+        };
+        message.attempts = found.attempts;
+        Ok(Some(message))
+    }
+
+    fn messages(&self, found: &[Found]) -> Result<Vec<StoredMessage>, Fault> {
+        found
+            .iter()
+            .filter_map(|found| self.message(found).transpose())
+            .collect()
+    }
+
+    fn settle(&self, id: &str, how: Settlement) -> Result<(), Fault> {
+        let Some((sequence, attempts)) = self.file.queue.settle(id, how) else {
+            return Ok(());
+        };
+        let operation = match how {
+            Settlement::Done | Settlement::Failed => Operation::Remove { sequence, done: None },
+            Settlement::Retry { counted: true, .. } => Operation::Attempts { sequence, attempts },
+            Settlement::Retry { .. } => return Ok(()),
+        };
+        self.file.write(operation).map_err(|problem| self.fault(problem))
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool, Fault> {
+        let Some(sequence) = self.file.queue.remove(id) else {
+            return Ok(false);
+        };
+        let (done, answer) = oneshot::channel();
+        let operation = Operation::Remove {
+            sequence,
+            done: Some(done),
+        };
+        let written = self.file.write(operation);
+        written.map_err(|problem| self.fault(problem))?;
+        self.answer(answer).await.map(|()| true)
+    }
+
+    /// Deals with what has waited too long.
+    async fn expire(&self, age_max: time::Duration) {
+        let age = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
+        let before = jiff::Timestamp::now().as_millisecond().saturating_sub(age);
+        for found in self.file.queue.older_than(before, EXPIRED_MAX) {
+            if let Err(fault) = self.expire_one(&found).await {
+                tracing::error!(store = %self.name, message = %found.id, %fault, "a message that is too old cannot be moved");
+                return;
+            }
+            tracing::warn!(store = %self.name, message = %found.id, moved_to = self.expired.as_ref().map(|store| &**store.name()), "a message was too old");
+        }
+    }
+
+    async fn expire_one(&self, found: &Found) -> Result<(), Fault> {
+        if let (Some(store), Some(message)) = (&self.expired, self.message(found)?) {
+            store.put(message).await?;
+        }
+        self.settle(&found.id, Settlement::Failed)
+    }
+}
+
+/// Looks for messages that are too old as long as the store is there.
+async fn sweep(store: Weak<Inner>, age_max: time::Duration) {
+    let period = (age_max / 10).clamp(time::Duration::from_millis(50), time::Duration::from_secs(30));
+    while let Some(store) = store.upgrade() {
+        store.expire(age_max).await;
+        drop(store);
+        tokio::time::sleep(period).await;
+    }
+}
+
+impl Store for DurableStore {
+    fn name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    fn identity(&self) -> String {
+        let store = &*self.0;
+        format!("durable:{} {:?}", store.file.path().display(), store.limits)
+    }
+
+    fn open(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async {
+            self.0.file.open().map_err(|problem| self.0.fault(problem))?;
+            if let Some(age_max) = self.0.age_max {
+                drop(tokio::spawn(sweep(Arc::downgrade(&self.0), age_max)));
+            }
+            Ok(())
+        })
+    }
+
+    fn put(&self, message: StoredMessage) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(self.0.put(message))
+    }
+
+    fn take(&self, max: usize) -> BoxFuture<'_, Result<Vec<StoredMessage>, Fault>> {
+        Box::pin(async move {
+            loop {
+                let found = self.0.file.queue.take(max).await;
+                match self.0.messages(&found) {
+                    Ok(messages) if messages.is_empty() => {}
+                    Ok(messages) => return Ok(messages),
+                    Err(fault) => {
+                        for found in &found {
+                            self.0.file.queue.release(&found.id);
+                        }
+                        return Err(fault);
+                    }
+                }
+            }
+        })
+    }
+
+    fn settle<'a>(&'a self, id: &'a str, how: Settlement) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move { self.0.settle(id, how) })
+    }
+
+    fn release(&self, id: &str) {
+        self.0.file.queue.release(id);
+    }
+
+    fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<StoredMessage>, Fault>> {
+        Box::pin(async move {
+            let found = self.0.file.queue.find(id);
+            found.map_or(Ok(None), |found| self.0.message(&found))
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StoredMessage>, Fault>> {
+        Box::pin(async move { self.0.messages(&self.0.file.queue.page(after, max)) })
+    }
+
+    fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(self.0.remove(id))
+    }
+
+    fn state(&self, id: &str) -> Option<MessageState> {
+        self.0.file.queue.state(id)
+    }
+
+    fn fill(&self) -> Option<Fill> {
+        Some(self.0.file.queue.fill())
+    }
+}

@@ -1,0 +1,233 @@
+//! Stores through YAML: order, limits, leases, and what a crash leaves.
+
+use super::*;
+use crate::registry::Registry;
+use crate::testing::deployment_in;
+use std::path::Path;
+use std::time::Instant;
+
+const REGISTRY: Registry = Registry {
+    mediators: &[],
+    transports: &[],
+    formats: &[],
+};
+
+/// The store `s`, open.
+async fn store(folder: &Path, settings: &str) -> Arc<dyn Store> {
+    let yaml = format!("stores:\n  dead: {{ memory: {{}} }}\n  s: {{ {settings} }}\n");
+    let deployment = deployment_in(REGISTRY, &yaml, folder).unwrap_or_else(|problems| panic!("{problems}"));
+    for store in deployment.stores.values() {
+        store.open().await.unwrap();
+    }
+    Arc::clone(&deployment.stores["s"])
+}
+
+fn message(id: &str, key: Option<&str>) -> StoredMessage {
+    StoredMessage {
+        id: id.to_owned(),
+        key: key.map(str::to_owned),
+        stored_at: jiff::Timestamp::now().as_millisecond(),
+        body: Bytes::from(format!("body of {id}")),
+        ..StoredMessage::default()
+    }
+}
+
+fn ids(messages: &[StoredMessage]) -> Vec<&str> {
+    messages.iter().map(|message| message.id.as_str()).collect()
+}
+
+/// What both kinds of store promise.
+async fn keeps_order_and_leases(store: &dyn Store) {
+    for (id, key) in [
+        ("a1", Some("a")),
+        ("a2", Some("a")),
+        ("b1", Some("b")),
+        ("x", None),
+    ] {
+        store.put(message(id, key)).await.unwrap();
+    }
+    let first = store.take(10).await.unwrap();
+    assert_eq!(ids(&first), ["a1", "b1", "x"], "one of each key");
+    assert_eq!(first[0].body, "body of a1");
+    assert_eq!(store.state("a1").unwrap().stage, Stage::Processing);
+    assert_eq!(store.state("a2").unwrap().stage, Stage::Waiting);
+    let retry = Settlement::Retry {
+        pause: Duration::from_millis(20),
+        counted: true,
+    };
+    store.settle("a1", retry).await.unwrap();
+    store.settle("b1", Settlement::Done).await.unwrap();
+    store.release("x");
+    assert_eq!(ids(&store.take(10).await.unwrap()), ["x"], "given back");
+    let again = store.take(10).await.unwrap();
+    assert_eq!(
+        (ids(&again), again[0].attempts),
+        (vec!["a1"], 1),
+        "after its pause"
+    );
+    store.settle("a1", Settlement::Failed).await.unwrap();
+    assert_eq!(ids(&store.take(10).await.unwrap()), ["a2"], "the next of the key");
+    assert_eq!(store.state("b1").unwrap().stage, Stage::Done);
+    assert_eq!(store.state("a1").unwrap().stage, Stage::Failed);
+    assert_eq!(store.state("unknown"), None);
+    assert_eq!(ids(&store.list(Some("a2"), 10).await.unwrap()), ["x"]);
+    assert!(store.remove("x").await.unwrap());
+    assert!(!store.remove("x").await.unwrap());
+    assert_eq!(store.fill().unwrap().messages, 1);
+    assert!(store.get("a2").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn messages_keep_their_order_and_leases_end() {
+    let folder = tempfile::tempdir().unwrap();
+    keeps_order_and_leases(&*store(folder.path(), "memory: {}").await).await;
+    keeps_order_and_leases(&*store(folder.path(), "durable: {}").await).await;
+    assert!(folder.path().join("data/s.redb").exists());
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    for settings in ["memory: { messages_max: 1 }", "durable: { messages_max: 1 }"] {
+        let store = store(folder.path(), settings).await;
+        store.put(message("1", None)).await.unwrap();
+        let fault = store.put(message("2", None)).await.unwrap_err();
+        assert_eq!(fault.name(), "gateway.store");
+        assert!(fault.detail().unwrap().contains("full"), "{fault}");
+        store.take(1).await.unwrap();
+        store.settle("1", Settlement::Done).await.unwrap();
+        store.put(message("2", None)).await.unwrap();
+    }
+    let small = store(folder.path(), "memory: { bytes_max: 600B }").await;
+    small.put(message("1", None)).await.unwrap();
+    assert!(small.put(message("2", None)).await.is_err());
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = store(folder.path(), "durable: {}").await;
+    for id in ["1", "2", "3"] {
+        first.put(message(id, Some("k"))).await.unwrap();
+    }
+    first.take(1).await.unwrap();
+    let pause = Duration::from_secs(3600);
+    first
+        .settle("1", Settlement::Retry { pause, counted: true })
+        .await
+        .unwrap();
+    assert!(first.remove("2").await.unwrap());
+    drop(first);
+    let second = store(folder.path(), "durable: {}").await;
+    let taken = second.take(10).await.unwrap();
+    assert_eq!(
+        (ids(&taken), taken[0].attempts),
+        (vec!["1"], 1),
+        "the pause has ended, the count stays"
+    );
+    assert_eq!(taken[0].body, "body of 1");
+    assert_eq!(ids(&second.list(None, 10).await.unwrap()), ["1", "3"]);
+}
+
+/// Copies of the file at any time are what a crash leaves. Each has all that was acknowledged before it was copied.
+#[tokio::test]
+async fn a_crash_at_any_time_loses_nothing_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let original = store(folder.path(), "durable: {}").await;
+    let acknowledged = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let writer = {
+        let (store, count) = (Arc::clone(&original), Arc::clone(&acknowledged));
+        tokio::spawn(async move {
+            for number in 0..40 {
+                store.put(message(&format!("{number:04}"), None)).await.unwrap();
+                count.store(number + 1, std::sync::atomic::Ordering::SeqCst);
+            }
+        })
+    };
+    let mut crashes = 0;
+    while !writer.is_finished() || crashes == 0 {
+        tokio::task::yield_now().await;
+        let before = acknowledged.load(std::sync::atomic::Ordering::SeqCst);
+        let crash = tempfile::tempdir().unwrap();
+        std::fs::create_dir(crash.path().join("data")).unwrap();
+        std::fs::copy(
+            folder.path().join("data/s.redb"),
+            crash.path().join("data/s.redb"),
+        )
+        .unwrap();
+        let after = store(crash.path(), "durable: {}").await;
+        let found = after.list(None, 1000).await.unwrap();
+        assert!(found.len() >= before, "{} of {before}", found.len());
+        let expected: Vec<String> = (0..found.len()).map(|number| format!("{number:04}")).collect();
+        assert_eq!(ids(&found), expected);
+        crashes += 1;
+    }
+    writer.await.unwrap();
+}
+
+#[tokio::test]
+async fn messages_that_are_too_old_are_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "stores:\n  dead: { memory: {} }\n  s: { durable: { age_max: 50ms, expired: dead } }\n";
+    let deployment = deployment_in(REGISTRY, yaml, folder.path()).unwrap_or_else(|text| panic!("{text}"));
+    let (store, dead) = (&deployment.stores["s"], &deployment.stores["dead"]);
+    store.open().await.unwrap();
+    store.put(message("old", None)).await.unwrap();
+    let moved = tokio::time::timeout(Duration::from_secs(20), dead.take(1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(ids(&moved), ["old"]);
+    assert_eq!(store.state("old").unwrap().stage, Stage::Failed);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("no.redb"), "this is text").unwrap();
+    let yaml = "stores:\n  s: { durable: { path: no.redb } }\n";
+    let deployment = deployment_in(REGISTRY, yaml, folder.path()).unwrap_or_else(|text| panic!("{text}"));
+    let fault = deployment.stores["s"].open().await.unwrap_err();
+    assert_eq!(fault.name(), "gateway.store");
+    assert!(fault.detail().unwrap().contains("no.redb"), "{fault}");
+    let first = store(folder.path(), "durable: {}").await;
+    let other = deployment_in(REGISTRY, "stores: { s: { durable: {} } }", folder.path());
+    let other = other.unwrap_or_else(|text| panic!("{text}"));
+    let fault = other.stores["s"].open().await.unwrap_err();
+    assert!(fault.detail().unwrap().contains("another process"), "{fault}");
+    drop(first);
+}
+
+/// Not a promise, a number to look at: `cargo test --release -- --nocapture group_commit`.
+#[tokio::test]
+async fn group_commit_makes_one_write_of_many() {
+    const MESSAGES: usize = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), "durable: {}").await;
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..250 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            for number in 0..MESSAGES / 250 {
+                let mut message = message(&format!("{task}-{number}"), None);
+                message.body = Bytes::from(vec![b'x'; 1024]);
+                store.put(message).await.unwrap();
+            }
+        });
+    }
+    let mut settled = 0;
+    while settled < MESSAGES {
+        for message in store.take(64).await.unwrap() {
+            store.settle(&message.id, Settlement::Done).await.unwrap();
+            settled += 1;
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    eprintln!(
+        "{MESSAGES} messages stored, taken and removed in {seconds:.2} s: {:.0}/s",
+        MESSAGES as f64 / seconds
+    );
+    drop(tasks.join_all().await);
+    assert_eq!(store.fill().unwrap(), Fill::default());
+}
