@@ -58,8 +58,11 @@ pub fn contents(deployment: &Deployment) -> String {
     let counts = [
         (of_kind(ArtifactKind::Api), "api", "apis"),
         (of_kind(ArtifactKind::Proxy), "proxy", "proxies"),
+        (of_kind(ArtifactKind::Task), "task", "tasks"),
+        (of_kind(ArtifactKind::Processor), "processor", "processors"),
         (deployment.sequences.len(), "sequence", "sequences"),
         (deployment.endpoints.len(), "endpoint", "endpoints"),
+        (deployment.stores.len(), "store", "stores"),
     ];
     let mut parts: Vec<String> = counts
         .into_iter()
@@ -84,6 +87,17 @@ mod tests {
         let ran = mediary(&["check", folder.path().to_str().unwrap()]);
         assert_eq!((ran.end, ran.err.as_str()), (End::Fine, ""));
         assert_eq!(ran.out, "ok: 1 proxy, 1 step\n");
+    }
+
+    #[test]
+    fn tasks_are_counted() {
+        let folder = folder(&[(
+            "a.yaml",
+            "tasks: { t: { schedule: 10s, steps: [ log: tick ] } }\n",
+        )]);
+        let ran = mediary(&["check", folder.path().to_str().unwrap()]);
+        assert_eq!((ran.end, ran.err.as_str()), (End::Fine, ""));
+        assert_eq!(ran.out, "ok: 1 task, 1 step\n");
     }
 
     #[test]

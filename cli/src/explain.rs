@@ -4,7 +4,7 @@
 use crate::arguments::ExplainOptions;
 use crate::console::{Console, End, FAINT, GOOD, STRONG, WARN, paint};
 use crate::project::{self, Lasting};
-use engine::deployment::{Artifact, Deployment, RouteSteps};
+use engine::deployment::{Artifact, ArtifactKind, Deployment, RouteSteps};
 use engine::endpoint::EndpointRef;
 use engine::mediator::{Needs, Sends};
 use engine::sequence::{Sequence, Step};
@@ -31,15 +31,21 @@ pub fn run(options: &ExplainOptions, console: &mut Console) -> End {
 
 /// What happens to the request's body, and to that of each reply that a step waits for.
 fn explain<'a>(artifact: &'a Artifact, route: &'a RouteSteps, deployment: &'a Deployment) -> Vec<String> {
+    // A task starts with an empty message: there is nothing to stream or to hold.
+    let (message, buffered) = match artifact.kind {
+        ArtifactKind::Api | ArtifactKind::Proxy => ("request", false),
+        ArtifactKind::Processor => ("stored message", false),
+        ArtifactKind::Task => ("run", true),
+    };
     let mut walk = Walk {
         deployment,
-        message: "request".to_owned(),
-        buffered: false,
+        message: message.to_owned(),
+        buffered,
         lines: Vec::new(),
         entered: Vec::new(),
     };
     match route.original {
-        Some(needs) if needs > Needs::Headers => {
+        Some(needs) if needs > Needs::Headers && !walk.buffered => {
             walk.buffered = true;
             let text = format!(
                 "buffered on arrival, because `original` is read ({})",
@@ -48,6 +54,9 @@ fn explain<'a>(artifact: &'a Artifact, route: &'a RouteSteps, deployment: &'a De
             walk.line(&paint(WARN, text));
         }
         _ => {}
+    }
+    if artifact.kind == ArtifactKind::Task {
+        walk.line(&paint(GOOD, "starts with an empty message"));
     }
     for sequence in [&artifact.policies, &route.policies, &route.steps] {
         walk.sequence(sequence);
@@ -169,6 +178,21 @@ proxies:
       - call: plain
       - log: ${payload}
 ";
+
+    #[test]
+    fn a_task_starts_with_nothing() {
+        let project = "tasks:\n  t:\n    schedule: 10s\n    steps:\n      - log: ${payload}\n      - call: http://localhost:1\n";
+        let folder = folder(&[("a.yaml", project)]);
+        let path = folder.path().to_str().unwrap();
+        let ran = mediary(&["explain", path]);
+        assert_eq!(ran.err, "");
+        insta::assert_snapshot!(ran.out.replace(path, "DIR"), @r##"
+        tasks.t
+          t
+            run: starts with an empty message
+            reply to `call` at DIR/a.yaml:6:9: pass-through: no step reads it
+        "##);
+    }
 
     #[test]
     fn who_reads_what_and_where() {

@@ -65,6 +65,8 @@ struct Registered {
     listeners: Vec<Value>,
     entries: Map<String, Value>,
     addresses: Map<String, Value>,
+    connections: Map<String, Value>,
+    stores: Map<String, Value>,
 }
 
 impl Registered {
@@ -75,6 +77,8 @@ impl Registered {
             listeners: Vec::new(),
             entries: Map::new(),
             addresses: Map::new(),
+            connections: Map::new(),
+            stores: Map::new(),
         };
         for (name, group) in groups() {
             registered.addresses.insert(name.to_owned(), schema(group));
@@ -94,6 +98,14 @@ impl Registered {
                 let address = or_text(&schema(sender.schema));
                 registered.addresses.insert(spec.name.to_owned(), address);
             }
+            if let Some(connection) = &spec.connection {
+                let connection = or_text(&schema(connection.schema));
+                registered.connections.insert(spec.name.to_owned(), connection);
+            }
+        }
+        for (name, store) in stores(registry) {
+            let settings = json!({ "anyOf": [{ "type": "null" }, schema(store)] });
+            registered.stores.insert(name.to_owned(), settings);
         }
         registered
     }
@@ -114,6 +126,16 @@ impl Registered {
         put("SettingsConfig", "/properties/listeners", listeners);
         put("SettingsConfig", "/properties/management", listener);
         put("ProxyConfig", "/properties/from", one_of_keys(&self.entries));
+        if let Some(timer) = self.entries.get("timer") {
+            put("TaskConfig", "/properties/schedule", timer.clone());
+        }
+        let named = |kinds: &Map<String, Value>| json!({ "additionalProperties": one_of_keys(kinds) });
+        put(
+            "ProjectConfig",
+            "/properties/connections",
+            named(&self.connections),
+        );
+        put("ProjectConfig", "/properties/stores", named(&self.stores));
         put(
             "ProjectConfig",
             "/properties/endpoints",
@@ -140,6 +162,14 @@ impl Registered {
         properties.extend(policy.and_then(Value::as_object).cloned().unwrap_or_default());
         json!({ "type": "object", "properties": properties, "additionalProperties": false })
     }
+}
+
+/// The kinds of message store: those of the engine and those of transports.
+pub fn stores(registry: Registry) -> impl Iterator<Item = (&'static str, MakeSchema)> {
+    let built_in = engine::store::BUILT_IN.iter();
+    let built_in = built_in.map(|(name, spec)| (*name, spec.schema));
+    let of_transports = registry.transports.iter();
+    built_in.chain(of_transports.filter_map(|spec| Some((spec.name, spec.store.as_ref()?.schema))))
 }
 
 /// A path or an address may stand alone: `http: /path`, `http: URL`.
@@ -256,6 +286,9 @@ mod tests {
         at("/$defs/ProxyConfig/properties/from/properties/http");
         at("/properties/endpoints/additionalProperties/anyOf/1/properties/http");
         at("/$defs/ApiConfig/properties/routes/additionalProperties/anyOf/1");
+        at("/$defs/TaskConfig/properties/schedule/anyOf/1");
+        at("/properties/stores/additionalProperties/minProperties");
+        at("/properties/connections/additionalProperties/minProperties");
         at("/properties/sequences/additionalProperties/anyOf/1");
         let steps = at("/$defs/step/anyOf/1/properties").as_object().unwrap();
         assert_eq!(steps.len(), crate::registry().mediators.len());

@@ -3,7 +3,10 @@
 
 use super::{Kind, Page, Settings, of_schema, summary_and_text};
 use crate::schema::MakeSchema;
-use engine::artifact::{ApiConfig, ProxyConfig, ResourceConfig, RouteConfig, SequenceConfig, SettingsConfig};
+use engine::artifact::{
+    ApiConfig, ForwardConfig, ProcessorConfig, ProxyConfig, ResourceConfig, RouteConfig, SampleConfig,
+    SequenceConfig, SettingsConfig, TaskConfig,
+};
 use engine::endpoint::PolicyConfig;
 use engine::registry::Registry;
 use schemars::SchemaGenerator;
@@ -93,6 +96,65 @@ apis:
         - respond",
     },
     Artifact {
+        name: "tasks",
+        text: "\
+Scheduled steps.
+
+The `schedule` is an interval (`10s`), a cron expression (`\"0 2 * * *\"`) or the settings of the transport `timer`. The steps start with an
+empty message; `source.scheduled` says when the run was due. A run that is due while the last one is still going is skipped.",
+        types: &[("Settings", SchemaGenerator::subschema_for::<TaskConfig>)],
+        example: "\
+tasks:
+  nightly:
+    schedule: { cron: \"0 2 * * *\", time_zone: Europe/Vienna }
+    steps:
+      - payload: { json: { due: \"${source.scheduled}\" } }
+      - call: http://localhost:9000/reports",
+    },
+    Artifact {
+        name: "stores",
+        text: "\
+Message stores: where messages wait, and where dead letters are kept.
+
+A store is a mapping with one key, its kind: `memory`, `durable`, or a transport that keeps messages in its server. The step `store` puts a
+message in, `dead_letter` of any artifact names the store for what failed for good, `processors` take messages out.",
+        types: &[],
+        example: "\
+stores:
+  orders: { memory: {} }",
+    },
+    Artifact {
+        name: "processors",
+        text: "\
+What takes messages out of a store: to deliver each with retries, or some of them at fixed times.
+
+A processor has a `store` and one of `forward` and `sample`. A message leaves the store when it was delivered, or is kept in the
+`dead_letter` store.",
+        types: &[
+            ("Settings", SchemaGenerator::subschema_for::<ProcessorConfig>),
+            ("`forward`", SchemaGenerator::subschema_for::<ForwardConfig>),
+            ("`sample`", SchemaGenerator::subschema_for::<SampleConfig>),
+        ],
+        example: "\
+stores:
+  orders: { memory: {} }
+  dead: { memory: {} }
+processors:
+  orders:
+    store: orders
+    forward: { to: http://localhost:9000/orders, attempts: 5, backoff: 1s }
+    dead_letter: dead",
+    },
+    Artifact {
+        name: "connections",
+        text: "\
+Connections to servers that several artifacts share, by name.
+
+A connection is a mapping with one key, its transport, and that transport's settings. It opens when it is first used.",
+        types: &[],
+        example: "connections: {}",
+    },
+    Artifact {
         name: "resources",
         text: "Named files or inline texts: schemas, templates, WSDLs.",
         types: &[("Settings", SchemaGenerator::subschema_for::<ResourceConfig>)],
@@ -123,6 +185,9 @@ fn page(artifact: &Artifact, registry: Registry) -> Page {
             settings.extend(of_schema(schema, &format!("`{name}`")).1);
         }
     }
+    for (name, schema) in kinds(artifact.name, registry) {
+        settings.extend(of_schema(schema, &format!("`{name}`")).1);
+    }
     for (title, schema) in artifact.types {
         settings.extend(of_schema(*schema, title).1);
     }
@@ -134,6 +199,18 @@ fn page(artifact: &Artifact, registry: Registry) -> Page {
         notes: Vec::new(),
         settings,
         example: Some(artifact.example.to_owned()),
+    }
+}
+
+/// The kinds of a top-level key whose entries are mappings with one key, which are registered.
+fn kinds(name: &str, registry: Registry) -> Vec<(&'static str, MakeSchema)> {
+    let connections = registry.transports.iter();
+    let connections =
+        connections.filter_map(|spec| Some((spec.name, spec.connection.as_ref()?.schema as MakeSchema)));
+    match name {
+        "stores" => crate::schema::stores(registry).collect(),
+        "connections" => connections.collect(),
+        _ => Vec::new(),
     }
 }
 
