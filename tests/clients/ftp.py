@@ -107,7 +107,7 @@ def main():
         COMMANDS[options.command](client, *options.arguments)
         client.quit()
     except Exception as error:  # the boundary of the script: every failure becomes one line and exit code 1
-        sys.exit(f"ftplib: {type(error).__name__}: {error}")
+        sys.exit(f"ftplib: {options.command}: {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

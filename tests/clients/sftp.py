@@ -72,7 +72,7 @@ def main():
         COMMANDS[options.command](sftp, *options.arguments)
         client.close()
     except Exception as error:  # the boundary of the script: every failure becomes one line and exit code 1
-        sys.exit(f"paramiko: {type(error).__name__}: {error}")
+        sys.exit(f"paramiko: {options.command}: {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

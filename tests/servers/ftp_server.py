@@ -91,6 +91,24 @@ def breaking(base, orders):
     return Breaking
 
 
+class PatientTlsData(TLS_DTPHandler):
+    """Sends nothing and closes nothing before the handshake is over, and no empty record. pyftpdlib's own
+    handler ends an empty listing at once, even in the middle of the handshake, which a client has to take for
+    an attack, or aborts it, because OpenSSL refuses to write nothing."""
+
+    def send(self, data):
+        return super().send(data) if data else 0
+
+    def initiate_send(self):
+        if not self._ssl_accepting:
+            super().initiate_send()
+
+    def handle_ssl_established(self):
+        super().handle_ssl_established()
+        if not self.receive:
+            self.initiate_send()
+
+
 def authorizer_for(options, orders):
     class Authorizer(DummyAuthorizer):
         def validate_authentication(self, username, password, handler):
@@ -139,8 +157,8 @@ class ImplicitTls(TLS_FTPHandler):
 
 HANDLERS = {
     None: (FTPHandler, DTPHandler),
-    "explicit": (TLS_FTPHandler, TLS_DTPHandler),
-    "implicit": (ImplicitTls, TLS_DTPHandler),
+    "explicit": (TLS_FTPHandler, PatientTlsData),
+    "implicit": (ImplicitTls, PatientTlsData),
 }
 
 
