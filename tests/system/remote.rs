@@ -14,8 +14,8 @@ fn project(kind: &str, connection: &str, backend: &Backend) -> String {
 
 /// A file is picked up once it has its name, and archived; what is sent is there whole.
 async fn works_both_ways(project: &str, backend: &Backend, client: &FileClient, root: &Path) {
-    let gateway = Gateway::start(project, &[]);
     client.make_folder("in");
+    let gateway = Gateway::start(project, &[]);
     let content = "id,amount\n1,2.5\n".repeat(5_000);
     client.put("in/orders.part", &content);
     client.rename("in/orders.part", "in/orders.csv");
@@ -99,7 +99,7 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
     gateway.wait_for_log("the listener is down");
     server.start();
     let client = server.client();
-    client.make_folder("in");
+    std::fs::create_dir_all(server.root().join("in")).unwrap();
     client.put("in/late.part", "1");
     client.rename("in/late.part", "in/late.csv");
     assert_eq!(backend.wait_for_requests(1)[0].text(), "1");

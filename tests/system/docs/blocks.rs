@@ -21,6 +21,9 @@ const TOP_LEVEL: [&str; 10] = [
 /// The sequences that steps may call without showing them: the example of the step `sequence` does.
 const SEQUENCES: &str = "  audit: [ log ]\n  notify: { params: { who: null }, steps: [ log ] }\n";
 
+/// The store that steps may name without showing it.
+const STORES: &str = "stores:\n  orders: { memory: {} }\n";
+
 /// A fenced block of a page.
 struct Block {
     /// The line of its fence, from 1.
@@ -69,7 +72,7 @@ impl Block {
             return self.text.clone();
         };
         let steps: String = self.text.lines().map(|line| format!("    {line}\n")).collect();
-        format!("sequences:\n{SEQUENCES}  main:\n{steps}")
+        format!("{STORES}sequences:\n{SEQUENCES}  main:\n{steps}")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the transports of files share, over any [`FileStore`](engine::files::FileStore): the listener on a folder and the sender to one.
+//! Helper: What the transports of files share, over any [`FileStore`](engine::files::FileStore): the listener on a folder and the sender to one.
 //!
 //! ```text
 //!  list ▶ choose ▶ claim: rename to .mediary/OWNER/claims/PATH ▶ deliver ▶ settle: delete, move, or rename back

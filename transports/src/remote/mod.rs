@@ -1,4 +1,4 @@
-//! What the transports for folders on servers share: names, sessions, contents and uploads that survive a broken connection.
+//! Helper: What the transports for folders on servers share: names, sessions, contents and uploads that survive a broken connection.
 //!
 //! ```text
 //!  FileStore of ftp, sftp ──▶ Sessions (bounded, reused, tried again on a fresh one) ──▶ library ──▶ server
