@@ -255,8 +255,9 @@ pub(super) fn start(folder: &Arc<Folder>) {
     let (looking, keeping) = (Arc::clone(folder), Arc::clone(folder));
     workers.spawn(async move { look_on(looking, settle).await });
     workers.spawn(async move {
+        let listener = &keeping.settings.artifact;
         tokio::select! {
-            () = keeping.owner.keep(&*keeping.store, &keeping.settings.artifact, &keeping.wake) => {}
+            () = keeping.owner.keep(&*keeping.store, listener, &keeping.wake, &keeping.held) => {}
             () = keeping.reached(Phase::Halting) => {}
         }
     });

@@ -39,7 +39,12 @@ impl Protocol for Opener {
         find(session, at).await
     }
 
-    async fn entries(session: &mut Arc<Session>, at: At<'_>, limit: usize) -> Result<Vec<Entry>, Failure> {
+    async fn entries(
+        session: &mut Arc<Session>,
+        at: At<'_>,
+        limit: usize,
+        _hidden: bool,
+    ) -> Result<Vec<Entry>, Failure> {
         let Some(real) = session.resolve(at).await? else {
             return Ok(Vec::new());
         };
@@ -91,6 +96,13 @@ impl Protocol for Opener {
             return Ok(false);
         };
         Ok(found(session.raw.remove(located).await)?.is_some())
+    }
+
+    async fn remove_folder(session: &mut Arc<Session>, at: At<'_>) -> Result<(), Failure> {
+        if let Some(located) = session.locate(at).await? {
+            session.raw.rmdir(located).await.map_err(failure)?;
+        }
+        Ok(())
     }
 
     async fn download(sessions: &Arc<Sessions<Self>>, at: At<'_>, offset: u64) -> Result<Content, Fault> {
