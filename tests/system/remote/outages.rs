@@ -95,10 +95,10 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
     gateway.wait_for_log("the listener is up");
 }
 
-/// How often each file arrived; each with its own content.
+/// How often each file arrived; each with its own content. What broke off in the middle did not arrive.
 pub(super) fn arrivals(requests: &[Recorded]) -> HashMap<String, usize> {
     let mut arrivals = HashMap::new();
-    for request in requests {
+    for request in requests.iter().filter(|request| request.complete) {
         let name = request.header("x-file").to_owned();
         assert_eq!(request.text(), content(&name));
         *arrivals.entry(name).or_insert(0) += 1;
@@ -141,7 +141,8 @@ fn survives_a_kill(site: &Site) {
     assert_eq!(arrivals.len(), FILES, "none is lost");
     let twice = arrivals.values().map(|count| count - 1).sum::<usize>();
     println!("{}: {twice} of {FILES} files came twice after a kill", site.kind);
-    assert!(twice <= 8, "{twice} came twice");
+    // Four are delivered at once, as many wait to be settled, and as many are being settled.
+    assert!(twice <= 12, "{twice} came twice");
     assert_eq!(
         site.names("in")
             .iter()

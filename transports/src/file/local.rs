@@ -173,6 +173,10 @@ impl FileStore for LocalFolder {
         })
     }
 
+    fn batches(&self) -> bool {
+        true
+    }
+
     fn prune<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, ()> {
         let folder = folder.to_owned();
         Box::pin(async move {

@@ -23,7 +23,8 @@ const LIST_MAX: usize = 100_000;
 const CLAIM_AHEAD: usize = 64;
 /// Files of at most so many bytes are read while they are claimed.
 const WHOLE_BYTES: u64 = 64 << 10;
-/// Most files that wait to be settled.
+/// Most files that wait to be settled where that is cheap. Elsewhere it is the concurrency, because what was delivered and is not settled
+/// comes again after a crash.
 const SETTLE_QUEUE: usize = 256;
 /// The longest wait after the folder could not be read.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -70,7 +71,12 @@ impl Folder {
         settings: &Arc<Settings>,
         store: &Arc<dyn FileStore>,
     ) -> (Arc<Self>, Finished) {
-        let (settle, settling) = mpsc::channel(SETTLE_QUEUE);
+        let queue = if store.batches() {
+            SETTLE_QUEUE
+        } else {
+            settings.concurrency.max(1)
+        };
+        let (settle, settling) = mpsc::channel(queue);
         let (alive, finished) = mpsc::channel(1);
         let folder = Self {
             gateway: Arc::clone(gateway),

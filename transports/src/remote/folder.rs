@@ -10,14 +10,18 @@ use super::sessions::{Sessions, on_session};
 use super::sweep::Sweeps;
 use crate::files::path::{join, numbered};
 use engine::fault::{Fault, FaultCode};
-use engine::files::{Content, Existing, FileInfo, FileStore};
+use engine::files::{Change, Claimed, Content, Existing, FileInfo, FileStore};
 use engine::mediator::BoxFuture;
 use engine::payload::Body;
+use futures_util::future::join_all;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How deep a recursive listing goes.
 const DEPTH_MAX: usize = 32;
+
+/// How many files are claimed or settled at once, each on a session of its own.
+const AT_ONCE: usize = 3;
 
 /// What `connections: { NAME: ... }` stands for. Nothing is open before its first use.
 pub(crate) struct Connection<P: Protocol> {
@@ -180,6 +184,15 @@ impl<P: Protocol> RemoteFolder<P> {
     }
 }
 
+/// Does something for each of many, some at once; the results are in order.
+async fn several<T, R, F: Future<Output = R>>(all: &[T], one: impl Fn(&T) -> F) -> Vec<R> {
+    let mut results = Vec::with_capacity(all.len());
+    for some in all.chunks(AT_ONCE) {
+        results.extend(join_all(some.iter().map(&one)).await);
+    }
+    results
+}
+
 impl<P: Protocol> FileStore for RemoteFolder<P> {
     fn url(&self) -> String {
         self.sessions.opener().authority() + &P::url_path(&self.folder)
@@ -246,6 +259,34 @@ impl<P: Protocol> FileStore for RemoteFolder<P> {
                 self.sessions.opener().limit(),
                 |session, _again| P::delete(session, self.at(path))
             )
+        })
+    }
+
+    fn claim(&self, claims: Vec<(String, String)>, _: u64) -> BoxFuture<'_, Vec<Result<Claimed, Fault>>> {
+        Box::pin(async move {
+            let claim = |(from, to): &(String, String)| {
+                let (from, to) = (from.clone(), to.clone());
+                async move {
+                    let renamed = self.rename(&from, &to, true).await?;
+                    Ok(if renamed { Claimed::Unread } else { Claimed::Gone })
+                }
+            };
+            several(&claims, claim).await
+        })
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> BoxFuture<'_, Vec<Result<bool, Fault>>> {
+        Box::pin(async move {
+            let apply = |change: &Change| {
+                let change = change.clone();
+                async move {
+                    match &change {
+                        Change::Rename { from, to, replace } => self.rename(from, to, *replace).await,
+                        Change::Delete { path } => self.delete(path).await,
+                    }
+                }
+            };
+            several(&changes, apply).await
         })
     }
 

@@ -165,7 +165,7 @@ async fn locate_or_make(session: &Session, at: At<'_>) -> Result<String, Failure
 async fn located(sessions: &Arc<Sessions<Opener>>, at: At<'_>) -> Result<(Lease<Opener>, String), Fault> {
     let limit = sessions.opener().limit();
     let real = on_session!(sessions, limit, |session, _again| locate_or_make(session, at))?;
-    Ok((sessions.lease().await?, real))
+    Ok((sessions.transfer().await?, real))
 }
 
 /// The names in a folder, at most some more than `limit`; nothing where there is no such folder.
