@@ -1,9 +1,9 @@
 //! Messages that come from no network port: files, queues, timers, stores. And dead letters, of whatever messages.
 
-use super::{Gateway, InFlight, answer};
+use super::{Gateway, answer};
 use crate::exchange::{Entry, Exchange};
 use crate::fault::{Fault, FaultCode};
-use crate::mediator::{Flow, Needs};
+use crate::mediator::Flow;
 use crate::message::{Message, StartLine};
 use crate::route::Route;
 use crate::store::{DeadLetter, StoredMessage};
@@ -11,7 +11,6 @@ use crate::transport::{Delivery, Settled};
 use http::{Method, StatusCode};
 use serde_json::Value as Json;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Gateway {
@@ -23,9 +22,7 @@ impl Gateway {
             let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
             return Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)));
         };
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.metrics.in_flight.inc();
-        let _in_flight = InFlight(Arc::clone(self));
+        let (_entered, _) = self.enter();
         let started = Instant::now();
         let timeout = route
             .timeout
@@ -55,7 +52,7 @@ impl Gateway {
         &self,
         route: &Route,
         exchange: &Exchange,
-        mut fault: Fault,
+        fault: Fault,
         kept: Option<Message>,
         redelivers: bool,
     ) -> Settled {
@@ -66,7 +63,7 @@ impl Gateway {
         }
         match kept {
             None => Settled::Failed(fault),
-            Some(kept) => match self.dead_letter(route, exchange, &mut fault, kept).await {
+            Some(kept) => match self.dead_letter(route, exchange, &fault, kept).await {
                 true => Settled::DeadLettered(fault),
                 false => Settled::Later(fault),
             },
@@ -95,7 +92,7 @@ impl Gateway {
         &self,
         route: &Route,
         exchange: &Exchange,
-        fault: &mut Fault,
+        fault: &Fault,
         kept: Message,
     ) -> bool {
         let Some(store) = &route.artifact.dead_letter else {
@@ -131,7 +128,6 @@ pub(super) async fn keep(route: &Route, exchange: &mut Exchange) -> Result<Optio
         return Ok(None);
     }
     exchange.history = Some(Vec::new());
-    exchange.lift(Needs::Bytes).await?;
     exchange.copy_message().await.map(Some)
 }
 
