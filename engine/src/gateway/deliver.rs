@@ -1,6 +1,7 @@
 //! Messages that come from no network port: files, queues, timers, stores. And dead letters, of whatever messages.
 
 use super::{Gateway, InFlight, answer};
+use crate::deployment::Deployment;
 use crate::exchange::{Entry, Exchange};
 use crate::fault::{Fault, FaultCode};
 use crate::mediator::{Flow, Needs};
@@ -18,11 +19,27 @@ impl Gateway {
     /// Serves one message and says what became of it. Only then may the listener acknowledge. The listener bounds how many it
     /// delivers at once.
     pub async fn deliver(self: &Arc<Self>, delivery: Delivery) -> Settled {
-        let deployment = self.deployment();
-        let Some(route) = deployment.entries.get(&delivery.artifact).cloned() else {
-            let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
-            return Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)));
-        };
+        self.deliver_in(self.deployment(), delivery).await
+    }
+
+    /// As [`Gateway::deliver`], in the deployment that the message was accepted in. It may have been replaced since.
+    pub async fn deliver_in(self: &Arc<Self>, deployment: Arc<Deployment>, delivery: Delivery) -> Settled {
+        match deployment.entries.get(&delivery.artifact).cloned() {
+            Some(route) => self.deliver_to(&route, deployment, delivery).await,
+            None => {
+                let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
+                Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)))
+            }
+        }
+    }
+
+    /// As [`Gateway::deliver_in`], to a route that is no entry of the deployment: steps that have kept a message back.
+    pub async fn deliver_to(
+        self: &Arc<Self>,
+        route: &Route,
+        deployment: Arc<Deployment>,
+        delivery: Delivery,
+    ) -> Settled {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.metrics.in_flight.inc();
         let _in_flight = InFlight(Arc::clone(self));
@@ -31,23 +48,20 @@ impl Gateway {
             .timeout
             .unwrap_or(deployment.settings.limits.exchange_timeout);
         let redelivers = delivery.redelivers;
-        let (message, entry) = split(delivery, &route);
+        let (message, entry) = split(delivery, route);
         let mut exchange = Exchange::new(message, Arc::new(entry), deployment, started + timeout);
-        let (kept, outcome) = match keep(&route, &mut exchange).await {
+        let (kept, outcome) = match keep(route, &mut exchange).await {
             Ok(kept) => {
-                let outcome = self.execute(&route, &mut exchange).await;
-                (kept, outcome.and_then(|flow| reply(&mut exchange, flow)))
+                let outcome = self.execute(route, &mut exchange).await;
+                (kept, complete(&mut exchange, outcome).await)
             }
             Err(fault) => (None, Err(fault)),
         };
         let settled = match outcome {
             Ok(()) => Settled::Done(std::mem::take(&mut exchange.message)),
-            Err(fault) => {
-                self.settle_fault(&route, &exchange, fault, kept, redelivers)
-                    .await
-            }
+            Err(fault) => self.settle_fault(route, &exchange, fault, kept, redelivers).await,
         };
-        self.observe(&route, &exchange, &settled, started);
+        self.observe(route, &exchange, &settled, started);
         settled
     }
 
@@ -158,6 +172,15 @@ fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
         ..Entry::default()
     };
     (delivery.message, entry)
+}
+
+/// Makes the reply, and does what steps have left to be done.
+async fn complete(exchange: &mut Exchange, outcome: Result<Flow, Fault>) -> Result<(), Fault> {
+    let replied = outcome.and_then(|flow| reply(exchange, flow));
+    match replied {
+        Ok(()) => super::complete(exchange).await,
+        failed => failed,
+    }
 }
 
 /// The end of an exchange as a reply. A backend's refusal that no step looked at is a fault here: there is no client who would see it.

@@ -80,6 +80,8 @@ pub struct Metrics {
     deployment_version: Gauge,
     listener_up: Family<ArtifactLabels, Gauge>,
     dead_letters: Family<ArtifactLabels, Counter>,
+    /// Keys that `idempotent` forgot before their time.
+    pub idempotent_keys_forgotten: Counter,
     /// Reloads that were refused.
     pub reloads_refused: Counter,
 }
@@ -100,6 +102,7 @@ impl Default for Metrics {
             deployment_version: Gauge::default(),
             listener_up: Family::default(),
             dead_letters: Family::default(),
+            idempotent_keys_forgotten: Counter::default(),
             reloads_refused: Counter::default(),
         };
         metrics.register();
@@ -157,6 +160,11 @@ impl Metrics {
             "dead_letters",
             "Messages that failed for good and went to a dead-letter store, by artifact",
             self.dead_letters.clone(),
+        );
+        registry.register(
+            "idempotent_keys_forgotten",
+            "Keys that idempotent steps forgot before their time",
+            self.idempotent_keys_forgotten.clone(),
         );
         registry.register(
             "reloads_refused",
