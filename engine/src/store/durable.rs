@@ -1,8 +1,8 @@
 //! `durable`: a store in a file. What is stored survives a crash of the process and of the machine.
 
 use super::queue::{Found, Limits, Slot};
-use super::writer::{Operation, StoreFile};
-use super::{Fill, MessageState, Settlement, Store, StoredMessage, record, store_fault};
+use super::writer::{Operation, StoreFile, Written};
+use super::{Fill, MessageState, Settlement, Store, StoredMessage, record, store_fault, stored_already};
 use crate::build::Build;
 use crate::config::{Duration, Node, Size, Spanned};
 use crate::fault::Fault;
@@ -94,6 +94,10 @@ impl Inner {
     }
 
     async fn put(&self, message: StoredMessage) -> Result<(), Fault> {
+        if self.file.queue.contains(&message.id) {
+            return Err(stored_already(&self.name, &message.id));
+        }
+        let id = message.id.clone();
         let record = record::encode(&message);
         let size = record.len() as u64;
         let reserved = self.file.queue.reserve(size, self.limits);
@@ -117,10 +121,13 @@ impl Inner {
             self.file.queue.unreserve(size);
             return Err(self.fault(problem));
         }
-        self.answer(answer).await
+        match self.answer(answer).await? {
+            Written::Yes => Ok(()),
+            Written::IdIsThere => Err(stored_already(&self.name, &id)),
+        }
     }
 
-    async fn answer(&self, answer: oneshot::Receiver<Result<(), String>>) -> Result<(), Fault> {
+    async fn answer(&self, answer: oneshot::Receiver<Result<Written, String>>) -> Result<Written, Fault> {
         let answer = answer
             .await
             .unwrap_or_else(|_| Err("its writer has ended".to_owned()));
@@ -177,7 +184,7 @@ impl Inner {
         };
         let written = self.file.write(operation);
         written.map_err(|problem| self.fault(problem))?;
-        self.answer(answer).await.map(|()| true)
+        self.answer(answer).await.map(|_| true)
     }
 
     /// Deals with what has waited too long.

@@ -1,7 +1,7 @@
 //! `memory`: a store that a restart empties. For tests, for bursts, and where a message is not worth a disk.
 
 use super::queue::{Found, Limits, Queue, Slot};
-use super::{Fill, MessageState, Settlement, Store, StoredMessage, store_fault};
+use super::{Fill, MessageState, Settlement, Store, StoredMessage, store_fault, stored_already};
 use crate::build::Build;
 use crate::config::{Node, Size};
 use crate::fault::Fault;
@@ -89,16 +89,19 @@ impl Store for MemoryStore {
             let size = size(&message);
             let reserved = self.queue.reserve(size, self.limits);
             let sequence = reserved.map_err(|problem| store_fault(&self.name, problem))?;
+            let id: Arc<str> = message.id.as_str().into();
             let slot = Slot {
-                id: message.id.as_str().into(),
+                id: Arc::clone(&id),
                 key: message.key.as_deref().map(Into::into),
                 stored_at: message.stored_at,
                 attempts: message.attempts,
                 size,
                 message: Some(Arc::new(message)),
             };
-            self.queue.insert(sequence, slot);
-            Ok(())
+            match self.queue.insert(sequence, slot) {
+                true => Ok(()),
+                false => Err(stored_already(&self.name, &id)),
+            }
         })
     }
 

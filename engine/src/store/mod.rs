@@ -29,7 +29,7 @@ pub static BUILT_IN: &[(&str, StoreSpec)] = &[("memory", memory::SPEC), ("durabl
 /// A message as it is stored. Its bytes and headers never change; only its attempts and its fault do.
 #[derive(Clone, Debug, Default)]
 pub struct StoredMessage {
-    /// Unique and in the order of arrival: a UUID of version 7.
+    /// Unique among the messages of the store: a UUID of version 7, or what the caller chose.
     pub id: String,
     /// The id of the exchange that stored it.
     pub correlation_id: String,
@@ -191,7 +191,9 @@ pub trait Store: Send + Sync {
     /// Stores a message. Once this succeeds the message survives what the kind of store promises to survive.
     ///
     /// # Errors
-    /// `gateway.store` where it is full or its disk or server fails. The message is not stored.
+    /// `gateway.store` where it is full or its disk or server fails. The message is not stored. `gateway.stored_already`
+    /// ([`FaultCode::StoredAlready`]) where a message of this id is in the store: that one stays as it is. Of several that are put at once
+    /// exactly one is stored. Kinds that keep messages in a server may be unable to tell.
     fn put(&self, message: StoredMessage) -> BoxFuture<'_, Result<(), Fault>>;
 
     /// Leases the next messages that are due, in order, at least one and at most `max`; waits until there is one. Of the messages
@@ -278,6 +280,12 @@ pub trait Store: Send + Sync {
 pub(crate) fn store_fault(name: &str, detail: impl std::fmt::Display) -> Fault {
     Fault::new(FaultCode::Store, "The message cannot be stored now.")
         .with_detail(format!("store `{name}`: {detail}"))
+}
+
+/// `gateway.stored_already`.
+pub(crate) fn stored_already(name: &str, id: &str) -> Fault {
+    Fault::new(FaultCode::StoredAlready, "This message is stored already.")
+        .with_detail(format!("store `{name}` has a message `{id}`"))
 }
 
 #[cfg(test)]

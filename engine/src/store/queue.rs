@@ -103,12 +103,22 @@ impl Queue {
         self.inner.lock().fill.subtract(size);
     }
 
-    /// Puts a message in the place that was reserved for it.
-    pub(super) fn insert(&self, sequence: u64, slot: Slot) {
+    /// Whether a message of this id is there.
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.inner.lock().by_id.contains_key(id)
+    }
+
+    /// Puts a message in the place that was reserved for it. Where its id is there already the place is given back: `false`.
+    pub(super) fn insert(&self, sequence: u64, slot: Slot) -> bool {
         let mut inner = self.inner.lock();
+        if inner.by_id.contains_key(&slot.id) {
+            inner.fill.subtract(slot.size);
+            return false;
+        }
         inner.insert(sequence, slot, self.memory_max);
         drop(inner);
         self.arrived.notify_waiters();
+        true
     }
 
     /// Puts a message in that was in the file already.

@@ -11,6 +11,7 @@ use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError,
     WriteTransaction,
 };
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -32,7 +33,16 @@ const BATCH_MAX: usize = 4096;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The answer to an operation; the error is for the log.
-pub(super) type Done = oneshot::Sender<Result<(), String>>;
+pub(super) type Done = oneshot::Sender<Result<Written, String>>;
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is on the disk.
+    Yes,
+    /// A message of this id is there already.
+    IdIsThere,
+}
 
 /// An operation on the file.
 pub(super) enum Operation {
@@ -240,15 +250,39 @@ impl Writer {
 
     fn commit(&mut self, mut batch: Vec<Operation>) {
         batch.append(&mut self.left);
+        let repeated = self.repeated(&mut batch);
         match self.write(&batch) {
-            Ok(()) => batch.into_iter().for_each(|operation| self.finish(operation)),
+            Ok(()) => {
+                batch.into_iter().for_each(|operation| self.finish(operation));
+                repeated.into_iter().for_each(|operation| self.refuse(operation));
+            }
             Err(problem) => {
                 tracing::error!(path = %self.path.display(), problem, "a store cannot write");
                 *self.database.write() = None;
-                for operation in batch {
+                for operation in batch.into_iter().chain(repeated) {
                     self.fail(operation, &problem);
                 }
             }
+        }
+    }
+
+    /// Takes out the puts whose id is there already, or comes earlier in the batch. They are answered after the write: the earlier one
+    /// may fail.
+    fn repeated(&self, batch: &mut Vec<Operation>) -> Vec<Operation> {
+        let mut seen: HashSet<Arc<str>> = HashSet::new();
+        let again = |operation: &mut Operation| match operation {
+            Operation::Put { slot, .. } => {
+                !seen.insert(Arc::clone(&slot.id)) || self.queue.contains(&slot.id)
+            }
+            _ => false,
+        };
+        batch.extract_if(.., again).collect()
+    }
+
+    fn refuse(&self, operation: Operation) {
+        if let Operation::Put { slot, done, .. } = operation {
+            self.queue.unreserve(slot.size);
+            answer(Some(done), Ok(Written::IdIsThere));
         }
     }
 
@@ -269,9 +303,9 @@ impl Writer {
                 sequence, slot, done, ..
             } => {
                 self.queue.insert(sequence, slot);
-                answer(Some(done), Ok(()));
+                answer(Some(done), Ok(Written::Yes));
             }
-            Operation::Remove { done, .. } => answer(done, Ok(())),
+            Operation::Remove { done, .. } => answer(done, Ok(Written::Yes)),
             Operation::Attempts { .. } => {}
         }
     }
@@ -296,7 +330,7 @@ impl Writer {
 }
 
 /// Answers whoever still waits.
-fn answer(done: Option<Done>, result: Result<(), String>) {
+fn answer(done: Option<Done>, result: Result<Written, String>) {
     if let Some(done) = done {
         drop(done.send(result));
     }
