@@ -325,6 +325,11 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// Whether its messages can be looked up, listed and removed by their ids at any time, so that steps can keep state in it.
+    fn addressable(&self) -> bool {
+        false
+    }
+
     /// How full it is, where it can tell.
     fn fill(&self) -> Option<Fill> {
         None
