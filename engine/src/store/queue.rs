@@ -15,31 +15,41 @@ const ENDED_MAX: usize = 100_000;
 
 /// The limits of a store.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) messages_max: u64,
-    pub(super) bytes_max: u64,
+pub struct Limits {
+    /// Most messages.
+    pub messages_max: u64,
+    /// Most bytes.
+    pub bytes_max: u64,
 }
 
 /// A message in the queue.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) id: Arc<str>,
-    pub(super) key: Option<Arc<str>>,
-    pub(super) stored_at: i64,
-    pub(super) attempts: u32,
+pub struct Slot {
+    /// Its id, which no other message has.
+    pub id: Arc<str>,
+    /// The line it stands in.
+    pub key: Option<Arc<str>>,
+    /// Milliseconds since 1970.
+    pub stored_at: i64,
+    /// How often its delivery was tried and failed.
+    pub attempts: u32,
     /// What it counts for `bytes_max`.
-    pub(super) size: u64,
+    pub size: u64,
     /// The message itself, where it is kept in memory.
-    pub(super) message: Option<Arc<StoredMessage>>,
+    pub message: Option<Arc<StoredMessage>>,
 }
 
 /// A message as the queue hands it out.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) sequence: u64,
-    pub(super) id: Arc<str>,
-    pub(super) attempts: u32,
-    pub(super) message: Option<Arc<StoredMessage>>,
+pub struct Found {
+    /// Its place in the order.
+    pub sequence: u64,
+    /// Its id.
+    pub id: Arc<str>,
+    /// How often its delivery was tried and failed.
+    pub attempts: u32,
+    /// The message itself, where it is kept in memory.
+    pub message: Option<Arc<StoredMessage>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +62,7 @@ enum Status {
 }
 
 /// The queue of one store.
-pub(super) struct Queue {
+pub struct Queue {
     inner: Mutex<Inner>,
     arrived: Notify,
     /// Most bytes of messages kept in memory.
@@ -75,7 +85,9 @@ struct Inner {
 }
 
 impl Queue {
-    pub(super) fn new(memory_max: u64) -> Self {
+    /// An empty queue that keeps at most so many bytes of messages in memory.
+    #[must_use]
+    pub fn new(memory_max: u64) -> Self {
         Self {
             inner: Mutex::default(),
             arrived: Notify::new(),
@@ -84,7 +96,10 @@ impl Queue {
     }
 
     /// Takes room for a message and gives it its place in the order.
-    pub(super) fn reserve(&self, size: u64, limits: Limits) -> Result<u64, String> {
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub fn reserve(&self, size: u64, limits: Limits) -> Result<u64, String> {
         let mut inner = self.inner.lock();
         if inner.fill.messages >= limits.messages_max {
             return Err(format!("it is full: {} messages", inner.fill.messages));
@@ -104,7 +119,7 @@ impl Queue {
     }
 
     /// Puts a message in the place that was reserved for it.
-    pub(super) fn insert(&self, sequence: u64, slot: Slot) {
+    pub fn insert(&self, sequence: u64, slot: Slot) {
         let mut inner = self.inner.lock();
         inner.insert(sequence, slot, self.memory_max);
         drop(inner);
@@ -121,7 +136,7 @@ impl Queue {
     }
 
     /// Leases what is due; waits for it.
-    pub(super) async fn take(&self, max: usize) -> Vec<Found> {
+    pub async fn take(&self, max: usize) -> Vec<Found> {
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -144,7 +159,7 @@ impl Queue {
     }
 
     /// Ends a lease. Says which message it was and its attempts, where it still is there.
-    pub(super) fn settle(&self, id: &str, how: Settlement) -> Option<(u64, u32)> {
+    pub fn settle(&self, id: &str, how: Settlement) -> Option<(u64, u32)> {
         let mut inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
         let settled = match how {
@@ -158,7 +173,7 @@ impl Queue {
     }
 
     /// Ends a lease as if it had never been.
-    pub(super) fn release(&self, id: &str) {
+    pub fn release(&self, id: &str) {
         let mut inner = self.inner.lock();
         if let Some(sequence) = inner.by_id.get(id).copied() {
             inner.make_due(sequence, Status::Leased);
@@ -167,8 +182,8 @@ impl Queue {
         self.arrived.notify_waiters();
     }
 
-    /// Removes a message that was not processed.
-    pub(super) fn remove(&self, id: &str) -> Option<u64> {
+    /// Removes a message that was not processed. Says its place in the order, where it was there.
+    pub fn remove(&self, id: &str) -> Option<u64> {
         let mut inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
         inner.take_out(sequence)?;
@@ -177,7 +192,9 @@ impl Queue {
         Some(sequence)
     }
 
-    pub(super) fn find(&self, id: &str) -> Option<Found> {
+    /// A message, whoever has it.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Found> {
         let inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
         inner.slots.get(&sequence).map(|(slot, _)| found(sequence, slot))
@@ -206,7 +223,9 @@ impl Queue {
             .collect()
     }
 
-    pub(super) fn state(&self, id: &str) -> Option<MessageState> {
+    /// Where a message is; `None` for one that never was here or was forgotten.
+    #[must_use]
+    pub fn state(&self, id: &str) -> Option<MessageState> {
         let inner = self.inner.lock();
         let Some(sequence) = inner.by_id.get(id) else {
             return inner.ended.get(id).copied();
