@@ -2,7 +2,7 @@
 //! in the outbox and how, and what nobody gets at.
 
 use super::copy;
-use mediary_tests::{Answer, Gateway, Project, get, post};
+use mediary_tests::{Answer, Gateway, get, post};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -230,7 +230,10 @@ async fn the_outbox_never_shows_half_an_order() {
     let body = json!({"customer": "AT-7", "lines": lines}).to_string();
     let url = format!("{}/orders/v1", shop.gateway.url("http"));
     let orders: Vec<_> = (0..60)
-        .map(|_| tokio::spawn(post(&url, "application/json", body.clone())))
+        .map(|_| {
+            let (url, body) = (url.clone(), body.clone());
+            tokio::spawn(async move { post(&url, "application/json", body).await })
+        })
         .collect();
     let mut locations = BTreeSet::new();
     for answer in orders {
