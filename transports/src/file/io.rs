@@ -2,14 +2,11 @@
 
 use crate::files::{self, NAME_BYTES_MAX, cut, numbered};
 use engine::fault::{Fault, FaultCode};
-use engine::files::{Change, Claimed, Existing, FileInfo};
+use engine::files::{Change, Claimed, FileInfo};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-
-/// Most numbers tried for a name.
-const NUMBERS_MAX: u32 = 10_000;
 
 /// The fault for an error of the disk.
 pub(super) fn fault(error: io::Error, what: &str) -> Fault {
@@ -171,12 +168,12 @@ pub(super) fn rename(root: &Path, from: &str, to: &str, replace: bool) -> Result
     }
 }
 
-fn make_folder(target: &Path) -> io::Result<()> {
+pub(super) fn make_folder(target: &Path) -> io::Result<()> {
     target.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
 /// Renames without replacing: a second name is made, which fails where it exists, then the first one removed.
-fn rename_new(source: &Path, target: &Path) -> io::Result<()> {
+pub(super) fn rename_new(source: &Path, target: &Path) -> io::Result<()> {
     match fs::hard_link(source, target) {
         Ok(()) => fs::remove_file(source),
         // File systems without links.
@@ -245,111 +242,4 @@ pub(super) fn prune(folder: &Path) {
         }
     }
     let _ = fs::remove_dir(folder);
-}
-
-/// A file under a temporary name, removed unless it gets its own.
-pub(super) struct Temporary {
-    path: PathBuf,
-    pub(super) file: File,
-}
-
-impl Temporary {
-    pub(super) fn create(target: &Path) -> io::Result<Self> {
-        let name = target
-            .file_name()
-            .map(|name| name.to_string_lossy())
-            .unwrap_or_default();
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let room = NAME_BYTES_MAX - id.len() - "..".len() - ".part".len();
-        let path = target.with_file_name(format!(".{}.{id}.part", cut(&name, room)));
-        let create = || {
-            File::options()
-                .write(true)
-                .read(true)
-                .create_new(true)
-                .open(&path)
-        };
-        let file = match create() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                make_folder(target)?;
-                create()?
-            }
-            other => other?,
-        };
-        Ok(Self { path, file })
-    }
-
-    /// Gives the file its name, once its content is on the disk. Returns the path it got.
-    pub(super) fn finish(mut self, root: &Path, path: &str, existing: Existing) -> Result<String, Fault> {
-        let target = resolve(root, path)?;
-        let failed = |error: io::Error| fault(error, path);
-        if existing == Existing::Append {
-            self.append(&target).map_err(failed)?;
-            sync_folder(&target).map_err(failed)?;
-            return Ok(path.to_owned());
-        }
-        self.file.sync_all().map_err(failed)?;
-        let path = match existing {
-            Existing::Replace => fs::rename(&self.path, &target)
-                .map(|()| path.to_owned())
-                .map_err(failed)?,
-            Existing::Number => self.number(root, path)?,
-            Existing::Refuse | Existing::Append => rename_new(&self.path, &target)
-                .map(|()| path.to_owned())
-                .map_err(failed)?,
-        };
-        sync_folder(&target).map_err(failed)?;
-        Ok(path)
-    }
-
-    fn number(&self, root: &Path, path: &str) -> Result<String, Fault> {
-        for number in 0..NUMBERS_MAX {
-            let name = if number == 0 {
-                path.to_owned()
-            } else {
-                numbered(path, &number.to_string())
-            };
-            match rename_new(&self.path, &resolve(root, &name)?) {
-                Ok(()) => return Ok(name),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(fault(error, path)),
-            }
-        }
-        Err(Fault::new(
-            FaultCode::Conflict,
-            "Every number for the file's name is used.",
-        ))
-    }
-
-    /// Copies the content to the end of the target. What could not be written in full is taken away again.
-    fn append(&mut self, target: &Path) -> io::Result<()> {
-        let mut file = File::options().create(true).append(true).open(target)?;
-        file.lock()?;
-        let before = file.metadata()?.len();
-        self.file.seek(SeekFrom::Start(0))?;
-        let written = io::copy(&mut self.file, &mut file).and_then(|_| file.sync_all());
-        if written.is_err() {
-            file.set_len(before)?;
-        }
-        written
-    }
-
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After a rename there is nothing to remove.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// A new name is on the disk once its folder is.
-fn sync_folder(target: &Path) -> io::Result<()> {
-    match target.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
 }

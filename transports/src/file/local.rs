@@ -1,6 +1,8 @@
 //! A local folder as a store of files. Every operation is one job on a thread that may block, however many files it is about.
 
-use super::io::{self, Temporary};
+use super::io;
+use super::temporary::Temporary;
+use crate::files::sweep::Sweeps;
 use bytes::Bytes;
 use engine::fault::Fault;
 use engine::files::{Change, Claimed, Content, Existing, FileInfo, FileStore};
@@ -21,6 +23,7 @@ pub(super) struct LocalFolder {
     root: Arc<Path>,
     /// Whether a listener owns it: it is made where it is missing, and unnameable files are moved aside.
     listened_to: bool,
+    sweeps: Arc<Sweeps>,
 }
 
 impl LocalFolder {
@@ -28,6 +31,7 @@ impl LocalFolder {
         Self {
             root: root.into(),
             listened_to: false,
+            sweeps: Arc::default(),
         }
     }
 
@@ -35,6 +39,7 @@ impl LocalFolder {
         Self {
             root: root.into(),
             listened_to: true,
+            sweeps: Arc::default(),
         }
     }
 
@@ -115,13 +120,16 @@ impl FileStore for LocalFolder {
             let mut temporary: Option<Temporary> = None;
             loop {
                 let (bytes, end) = collect(&mut body).await?;
-                let name = Arc::clone(&path);
+                let (name, sweeps) = (Arc::clone(&path), Arc::clone(&self.sweeps));
                 let taken = temporary.take();
                 let written = self
                     .run(move |root| {
                         let temporary = write_more(root, &name, taken, &bytes)?;
                         match end {
-                            true => temporary.finish(root, &name, existing).map(Written::Done),
+                            true => {
+                                temporary.sweep(&sweeps);
+                                temporary.finish(root, &name, existing).map(Written::Done)
+                            }
                             false => Ok(Written::More(temporary)),
                         }
                     })

@@ -2,6 +2,7 @@
 
 mod io;
 mod local;
+mod temporary;
 mod watch;
 
 #[cfg(test)]

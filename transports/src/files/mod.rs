@@ -18,6 +18,7 @@ pub(crate) mod path;
 mod sender;
 mod serve;
 mod settle;
+pub(crate) mod sweep;
 
 pub(crate) use config::{FolderConfig, SenderConfig, merged_schema, split_settings};
 pub(crate) use listener::{Wake, listener};
