@@ -7,6 +7,7 @@ mod echo;
 mod histogram;
 mod load;
 mod message;
+mod store;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -33,6 +34,8 @@ enum Command {
     Load(load::Options),
     /// Measures contestants against each other, interleaved and pinned to cores
     Compare(compare::Options),
+    /// Measures a message store: put, take, deliver, settle
+    Store(store::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Echo(options) => echo::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Store(options) => store::run(&options),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;

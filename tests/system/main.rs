@@ -16,5 +16,6 @@ mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod stores;
 mod streaming;
 mod tidy;
