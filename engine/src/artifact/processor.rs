@@ -10,7 +10,7 @@ use crate::sequence::Sequence;
 use crate::store::{Late, Processing, ProcessorListener, Resequencing, Sampling};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// How often a message is tried where there is a dead-letter store and `attempts` does not say.
@@ -45,9 +45,9 @@ pub struct ForwardConfig {
     /// The steps. A message is delivered when they end without a fault and without an error status.
     #[serde(default)]
     pub steps: Steps,
-    /// How often a message is tried before it is a dead letter: default 10, and for ever without `dead_letter`. Attempts that a circuit
-    /// breaker refused do not count.
-    pub attempts: Option<NonZeroU32>,
+    /// How often a message is tried before it is a dead letter: default 10, 0 for no limit, and for ever without `dead_letter`. Faults
+    /// that cannot pass, such as a reply with the status 422, are not tried again. Attempts that a circuit breaker refused do not count.
+    pub attempts: Option<u32>,
     /// The pause before the second attempt; it doubles each time. Default 1s.
     pub backoff: Option<Duration>,
     /// The longest pause. Default 5m.
@@ -67,7 +67,7 @@ pub struct SampleConfig {
     /// The steps.
     pub steps: Steps,
     /// How often a message is tried, as in `forward`.
-    pub attempts: Option<NonZeroU32>,
+    pub attempts: Option<u32>,
 }
 
 /// Numbered messages in the order of their numbers, stream by stream. Of a stream one message is delivered at a time. Where a number is
@@ -231,7 +231,7 @@ fn settings(config: &ProcessorConfig) -> Processing {
     Processing {
         attempts_max: match (&config.dead_letter, attempts) {
             (None, _) => None,
-            (Some(_), attempts) => Some(attempts.map_or(ATTEMPTS, NonZeroU32::get)),
+            (Some(_), attempts) => Some(attempts.unwrap_or(ATTEMPTS)).filter(|attempts| *attempts > 0),
         },
         backoff: backoff.unwrap_or(Duration::from_secs(1)).get(),
         backoff_max: backoff_max.unwrap_or(Duration::from_secs(300)).get(),

@@ -1,7 +1,8 @@
 //! `stores`: named message stores. Their kinds are those of the engine and those that transports bring.
 
+use super::kind::Kinds;
 use crate::build::Build;
-use crate::config::{Diagnostic, Named, RawNode, Span, suggestion};
+use crate::config::{Diagnostic, Named, RawNode, Span};
 use crate::store::BUILT_IN;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,31 +15,16 @@ pub(super) fn build(config: Named<RawNode>, cx: &mut Build<'_>) {
         let span = name.span;
         let of_transports = cx.registry.transports.iter();
         let of_transports = of_transports.filter_map(|spec| Some((spec.name, spec.store.as_ref()?)));
-        let kinds: Vec<_> = BUILT_IN
-            .iter()
-            .map(|(name, spec)| (*name, spec))
-            .chain(of_transports)
-            .collect();
-        let names = || kinds.iter().map(|(name, _)| *name);
+        let built_in = BUILT_IN.iter().map(|(name, spec)| (*name, spec));
+        let kinds = Kinds {
+            known: built_in.chain(of_transports).collect(),
+            shape: "a store names one kind with its settings",
+            unknown: "config.unknown_store",
+            problem: |key| format!("there is no kind of store `{key}`"),
+        };
         let name: Arc<str> = name.value.into();
         cx.stores.insert(Arc::clone(&name), None);
-        let Some((key, settings)) = node.only_entry() else {
-            let help = Some(format!(
-                "such as `{}: ...`",
-                names().collect::<Vec<_>>().join("`, `")
-            ));
-            cx.error(
-                "config.bad_value",
-                node.span,
-                "a store names one kind with its settings",
-                help,
-            );
-            continue;
-        };
-        let Some((_, spec)) = kinds.iter().find(|(kind, _)| **kind == *key.text) else {
-            let help = suggestion(&key.text, names());
-            let problem = format!("there is no kind of store `{}`", key.text);
-            cx.error("config.unknown_store", key.span, problem, help);
+        let Some((spec, settings)) = kinds.choose(&node, cx) else {
             continue;
         };
         let store = cx.within(&format!("stores.{name}"), |cx| (spec.build)(&name, settings, cx));

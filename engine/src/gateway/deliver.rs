@@ -4,7 +4,7 @@ use super::{Gateway, InFlight, answer};
 use crate::deployment::Deployment;
 use crate::exchange::{Entry, Exchange};
 use crate::fault::{Fault, FaultCode};
-use crate::mediator::{Flow, Needs};
+use crate::mediator::Flow;
 use crate::message::{Message, StartLine};
 use crate::route::Route;
 use crate::store::{DeadLetter, Port, StoredMessage};
@@ -12,47 +12,74 @@ use crate::transport::{Delivery, Settled};
 use http::{Method, StatusCode};
 use serde_json::Value as Json;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Gateway {
     /// Serves one message and says what became of it. Only then may the listener acknowledge. The listener bounds how many it
     /// delivers at once.
     pub async fn deliver(self: &Arc<Self>, delivery: Delivery) -> Settled {
-        self.settle(delivery, None).await
+        self.deliver_in(self.deployment(), delivery).await
+    }
+
+    /// As [`Gateway::deliver`], in the deployment that the message was accepted in. It may have been replaced since.
+    pub async fn deliver_in(self: &Arc<Self>, deployment: Arc<Deployment>, delivery: Delivery) -> Settled {
+        self.settle_in(deployment, delivery, None).await
+    }
+
+    /// As [`Gateway::deliver_in`], to a route that is no entry of the deployment: steps that have kept a message back.
+    pub async fn deliver_to(
+        self: &Arc<Self>,
+        route: &Route,
+        deployment: Arc<Deployment>,
+        delivery: Delivery,
+    ) -> Settled {
+        self.settle(route, deployment, delivery, None).await
     }
 
     /// Deals with a message that failed before any step could run, as [`Gateway::deliver`] does with one that fails there.
     pub(crate) async fn give_up(self: &Arc<Self>, delivery: Delivery, fault: Fault) -> Settled {
-        self.settle(delivery, Some(fault)).await
+        self.settle_in(self.deployment(), delivery, Some(fault)).await
     }
 
-    async fn settle(self: &Arc<Self>, delivery: Delivery, failed: Option<Fault>) -> Settled {
-        let deployment = self.deployment();
-        let Some(route) = deployment.entries.get(&delivery.artifact).cloned() else {
-            let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
-            return Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)));
-        };
+    async fn settle_in(
+        self: &Arc<Self>,
+        deployment: Arc<Deployment>,
+        delivery: Delivery,
+        failed: Option<Fault>,
+    ) -> Settled {
+        match deployment.entries.get(&delivery.artifact).cloned() {
+            Some(route) => self.settle(&route, deployment, delivery, failed).await,
+            None => {
+                let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
+                Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)))
+            }
+        }
+    }
+
+    async fn settle(
+        self: &Arc<Self>,
+        route: &Route,
+        deployment: Arc<Deployment>,
+        delivery: Delivery,
+        failed: Option<Fault>,
+    ) -> Settled {
         let redelivers = delivery.redelivers;
-        let (message, entry) = split(delivery, &route);
+        let (message, entry) = split(delivery, route);
         let started = Instant::now();
-        let (mut exchange, _in_flight) = self.enter(&route, message, entry, deployment, started);
-        let (kept, outcome) = match (keep(&route, &mut exchange).await, failed) {
+        let (mut exchange, _entered) = self.exchange(route, message, entry, deployment, started);
+        let (kept, outcome) = match (keep(route, &mut exchange).await, failed) {
             (Ok(kept), None) => {
-                let outcome = self.execute(&route, &mut exchange).await;
-                (kept, outcome.and_then(|flow| reply(&mut exchange, flow)))
+                let outcome = self.execute(route, &mut exchange).await;
+                (kept, complete(&mut exchange, outcome).await)
             }
             (Ok(kept), Some(fault)) => (kept, Err(fault)),
             (Err(fault), _) => (None, Err(fault)),
         };
         let settled = match outcome {
             Ok(()) => Settled::Done(std::mem::take(&mut exchange.message)),
-            Err(fault) => {
-                self.settle_fault(&route, &exchange, fault, kept, redelivers)
-                    .await
-            }
+            Err(fault) => self.settle_fault(route, &exchange, fault, kept, redelivers).await,
         };
-        self.observe(&route, &exchange, &settled, started);
+        self.observe(route, &exchange, &settled, started);
         settled
     }
 
@@ -64,9 +91,9 @@ impl Gateway {
         entry: Entry,
     ) -> Result<(), Fault> {
         let started = Instant::now();
-        let (mut exchange, _in_flight) = self.enter(route, message, entry, self.deployment(), started);
+        let (mut exchange, _entered) = self.exchange(route, message, entry, self.deployment(), started);
         let outcome = self.execute(route, &mut exchange).await;
-        let settled = match outcome.and_then(|flow| reply(&mut exchange, flow)) {
+        let settled = match complete(&mut exchange, outcome).await {
             Ok(()) => Settled::Done(std::mem::take(&mut exchange.message)),
             Err(fault) => self.settle_fault(route, &exchange, fault, None, false).await,
         };
@@ -77,7 +104,8 @@ impl Gateway {
         }
     }
 
-    fn enter(
+    /// The exchange of a message, counted as in flight.
+    fn exchange(
         self: &Arc<Self>,
         route: &Route,
         message: Message,
@@ -85,20 +113,19 @@ impl Gateway {
         deployment: Arc<Deployment>,
         started: Instant,
     ) -> (Exchange, InFlight) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.metrics.in_flight.inc();
+        let (entered, _) = self.enter();
         let timeout = route
             .timeout
             .unwrap_or(deployment.settings.limits.exchange_timeout);
         let exchange = Exchange::new(message, Arc::new(entry), deployment, started + timeout);
-        (exchange, InFlight(Arc::clone(self)))
+        (exchange, entered)
     }
 
     async fn settle_fault(
         &self,
         route: &Route,
         exchange: &Exchange,
-        mut fault: Fault,
+        fault: Fault,
         kept: Option<Message>,
         redelivers: bool,
     ) -> Settled {
@@ -109,7 +136,7 @@ impl Gateway {
         }
         match kept {
             None => Settled::Failed(fault),
-            Some(kept) => match self.dead_letter(route, exchange, &mut fault, kept).await {
+            Some(kept) => match self.dead_letter(route, exchange, &fault, kept).await {
                 true => Settled::DeadLettered(fault),
                 false => Settled::Later(fault),
             },
@@ -138,7 +165,7 @@ impl Gateway {
         &self,
         route: &Route,
         exchange: &Exchange,
-        fault: &mut Fault,
+        fault: &Fault,
         kept: Message,
     ) -> bool {
         let Some(store) = &route.artifact.dead_letter else {
@@ -175,7 +202,6 @@ pub(super) async fn keep(route: &Route, exchange: &mut Exchange) -> Result<Optio
         return Ok(None);
     }
     exchange.history = Some(Vec::new());
-    exchange.lift(Needs::Bytes).await?;
     exchange.copy_message().await.map(Some)
 }
 
@@ -214,6 +240,15 @@ pub(super) fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
         ..Entry::default()
     };
     (delivery.message, entry)
+}
+
+/// Makes the reply, and does what steps have left to be done.
+async fn complete(exchange: &mut Exchange, outcome: Result<Flow, Fault>) -> Result<(), Fault> {
+    let replied = outcome.and_then(|flow| reply(exchange, flow));
+    match replied {
+        Ok(()) => super::complete(exchange).await,
+        failed => failed,
+    }
 }
 
 /// The end of an exchange as a reply. A backend's refusal that no step looked at is a fault here: there is no client who would see it.

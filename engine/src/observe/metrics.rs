@@ -88,6 +88,8 @@ pub struct Metrics {
     store_expired: Family<StoreLabels, Counter>,
     resequence_gaps: Family<ArtifactLabels, Counter>,
     resequence_late: Family<ArtifactLabels, Counter>,
+    /// Keys that `idempotent` forgot before their time.
+    pub idempotent_keys_forgotten: Counter,
     /// Reloads that were refused.
     pub reloads_refused: Counter,
 }
@@ -111,6 +113,7 @@ impl Default for Metrics {
             store_expired: Family::default(),
             resequence_gaps: Family::default(),
             resequence_late: Family::default(),
+            idempotent_keys_forgotten: Counter::default(),
             reloads_refused: Counter::default(),
         };
         metrics.register();
@@ -183,6 +186,11 @@ impl Metrics {
             "resequence_late",
             "Messages whose number had had its turn already",
             self.resequence_late.clone(),
+        );
+        registry.register(
+            "idempotent_keys_forgotten",
+            "Keys that idempotent steps forgot before their time",
+            self.idempotent_keys_forgotten.clone(),
         );
         registry.register(
             "reloads_refused",

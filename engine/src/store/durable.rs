@@ -346,6 +346,10 @@ impl Store for DurableStore {
         self.0.file.queue.state(id)
     }
 
+    fn addressable(&self) -> bool {
+        true
+    }
+
     fn fill(&self) -> Option<Fill> {
         Some(self.0.file.queue.fill())
     }

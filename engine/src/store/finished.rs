@@ -57,6 +57,15 @@ pub(super) struct Memory {
     pub(super) age_max: Duration,
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            messages_max: 100_000,
+            age_max: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
 impl Memory {
     /// What ended before this time is forgotten.
     pub(super) fn oldest(self, now: i64) -> i64 {

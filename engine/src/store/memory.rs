@@ -180,6 +180,10 @@ impl Store for MemoryStore {
         self.queue.state(id)
     }
 
+    fn addressable(&self) -> bool {
+        true
+    }
+
     fn fill(&self) -> Option<Fill> {
         Some(self.queue.fill())
     }

@@ -6,7 +6,7 @@ mod finished;
 mod memory;
 mod places;
 mod processor;
-mod queue;
+pub mod queue;
 mod record;
 mod resequence;
 mod sequencer;
@@ -234,8 +234,8 @@ pub trait Store: Send + Sync {
     fn put(&self, message: StoredMessage) -> BoxFuture<'_, Result<(), Fault>>;
 
     /// Leases the next messages that are due, in order, at least one and at most `max`; waits until there is one. Of the messages
-    /// of a key only the first is ever leased. A lease ends with [`Store::settle`], [`Store::release`] or the process. Dropping
-    /// the future leases nothing.
+    /// of a key only the first is ever leased. None at all says that a store that could not be read is there again. A lease ends with
+    /// [`Store::settle`], [`Store::release`] or the process. Dropping the future leases nothing.
     ///
     /// # Errors
     /// `gateway.store` where the messages cannot be read.
@@ -323,6 +323,11 @@ pub trait Store: Send + Sync {
     fn state(&self, id: &str) -> Option<MessageState> {
         let _ = id;
         None
+    }
+
+    /// Whether its messages can be looked up, listed and removed by their ids at any time, so that steps can keep state in it.
+    fn addressable(&self) -> bool {
+        false
     }
 
     /// How full it is, where it can tell.

@@ -22,7 +22,7 @@ pub(super) struct Limits {
 
 /// A message in the queue.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub struct Slot {
     pub(super) id: Arc<str>,
     pub(super) key: Option<Arc<str>>,
     pub(super) stored_at: i64,
@@ -34,7 +34,9 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(message: StoredMessage, size: u64) -> Self {
+    /// A message that counts so many bytes.
+    #[must_use]
+    pub fn new(message: StoredMessage, size: u64) -> Self {
         Self {
             id: message.id.as_str().into(),
             key: message.key.as_deref().map(Into::into),
@@ -48,11 +50,14 @@ impl Slot {
 
 /// A message as the queue hands it out.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub struct Found {
     pub(super) sequence: u64,
-    pub(super) id: Arc<str>,
-    pub(super) attempts: u32,
-    pub(super) message: Option<Arc<StoredMessage>>,
+    /// Its id.
+    pub id: Arc<str>,
+    /// How often its delivery was tried and failed.
+    pub attempts: u32,
+    /// The message itself, where it is kept in memory.
+    pub message: Option<Arc<StoredMessage>>,
 }
 
 /// A lease that ended.
@@ -67,7 +72,7 @@ pub(super) struct Settled {
 
 /// Which messages are leased.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub enum Order {
     /// The first of each key.
     ByKey,
     /// All.
@@ -84,7 +89,7 @@ enum Status {
 }
 
 /// The queue of one store.
-pub(super) struct Queue {
+pub struct Queue {
     inner: Mutex<Inner>,
     /// Something became due, or will sooner than it was. One waiter at a time looks; it wakes the next where it leaves something.
     arrived: Notify,
@@ -111,6 +116,30 @@ struct Inner {
 }
 
 impl Queue {
+    /// A queue without limits that keeps all messages in memory, for a kind of store whose server has the limits.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        let queue = Self::new(None);
+        queue.limit(Limits {
+            messages_max: u64::MAX,
+            bytes_max: u64::MAX,
+            finished: Memory::default(),
+        });
+        queue
+    }
+
+    /// Puts a message in, unless one of its id is there.
+    pub fn admit(&self, slot: Slot) {
+        if let Ok(sequence) = self.reserve(slot.size) {
+            self.insert(sequence, slot);
+        }
+    }
+
+    /// Ends a lease.
+    pub fn finish(&self, id: &str, how: Settlement) {
+        self.settle(id, how, None);
+    }
+
     pub(super) fn new(memory_max: Option<u64>) -> Self {
         Self {
             inner: Mutex::default(),
@@ -209,7 +238,7 @@ impl Queue {
     }
 
     /// Leases what is due; waits for it.
-    pub(super) async fn take(&self, max: usize, order: Order) -> Vec<Found> {
+    pub async fn take(&self, max: usize, order: Order) -> Vec<Found> {
         loop {
             let arrived = self.arrived.notified();
             let next = {
@@ -262,7 +291,7 @@ impl Queue {
     }
 
     /// Ends a lease as if it had never been.
-    pub(super) fn release(&self, id: &str) {
+    pub fn release(&self, id: &str) {
         let mut inner = self.inner.lock();
         if let Some(sequence) = inner.by_id.get(id).copied() {
             inner.make_due(sequence, Status::Leased);
@@ -271,8 +300,8 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Removes a message that was not processed.
-    pub(super) fn remove(&self, id: &str) -> Option<u64> {
+    /// Removes a message that was not processed. Returns its place in the order.
+    pub fn remove(&self, id: &str) -> Option<u64> {
         let mut inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
         inner.take_out(sequence)?;
@@ -281,7 +310,8 @@ impl Queue {
         Some(sequence)
     }
 
-    pub(super) fn find(&self, id: &str) -> Option<Found> {
+    /// One message.
+    pub fn find(&self, id: &str) -> Option<Found> {
         let inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
         inner.slots.get(&sequence).map(|(slot, _)| found(sequence, slot))
@@ -310,7 +340,8 @@ impl Queue {
             .collect()
     }
 
-    pub(super) fn state(&self, id: &str) -> Option<MessageState> {
+    /// Where a message is in its life.
+    pub fn state(&self, id: &str) -> Option<MessageState> {
         let inner = self.inner.lock();
         let Some(sequence) = inner.by_id.get(id) else {
             return inner.recent.state(id, inner.finished()?.oldest(now()));
