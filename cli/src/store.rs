@@ -124,11 +124,7 @@ fn stores(path: &Path, console: &mut Console) -> Option<Vec<Arc<dyn Store>>> {
 }
 
 /// Looks into the stores directly.
-async fn look(
-    action: &StoreAction,
-    after: Option<&str>,
-    stores: &[Arc<dyn Store>],
-) -> Result<Json, String> {
+async fn look(action: &StoreAction, after: Option<&str>, stores: &[Arc<dyn Store>]) -> Result<Json, String> {
     let name = match action {
         StoreAction::List { store: None } => return Ok(overview(stores).await),
         StoreAction::Replay { .. } => {
@@ -220,7 +216,10 @@ fn show(action: &StoreAction, answer: &Json, console: &mut Console) -> End {
         StoreAction::Purge { .. } => console.say(format_args!("{} removed", answer["removed"])),
         StoreAction::Replay { .. } => {
             lines(&answer["messages"], replayed_line, console);
-            console.say(format_args!("{} replayed, {} left", answer["replayed"], answer["left"]));
+            console.say(format_args!(
+                "{} replayed, {} left",
+                answer["replayed"], answer["left"]
+            ));
             if answer["left"] != json!(0) {
                 return End::Problems;
             }

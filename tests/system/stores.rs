@@ -89,7 +89,12 @@ fn bodies(requests: &[Recorded]) -> Vec<String> {
 
 /// Posts numbered bodies from several connections until all are answered or the gateway is gone. Every body is posted once; those that
 /// were answered are told.
-async fn post_until_gone(url: &str, numbers: &Arc<AtomicUsize>, count: usize, answered: &Arc<Mutex<Vec<String>>>) {
+async fn post_until_gone(
+    url: &str,
+    numbers: &Arc<AtomicUsize>,
+    count: usize,
+    answered: &Arc<Mutex<Vec<String>>>,
+) {
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let (url, numbers, answered) = (url.to_owned(), Arc::clone(numbers), Arc::clone(answered));
@@ -148,7 +153,10 @@ async fn a_gateway_that_is_killed_in_the_middle_loses_nothing_that_it_accepted()
     assert!(answered.len() > COUNT - KILLS * 16 - 1, "{}", answered.len());
     let duplicates = arrived.len() - distinct.len();
     // Delivered, but settled after the last commit began: those under way, and what arrives within two commits.
-    assert!(duplicates <= KILLS * 250, "{duplicates} duplicates of {KILLS} kills");
+    assert!(
+        duplicates <= KILLS * 250,
+        "{duplicates} duplicates of {KILLS} kills"
+    );
     assert_eq!(messages_in(&gateway, "dead").await, 0);
 }
 
@@ -180,7 +188,12 @@ async fn a_backlog_survives_a_restart_and_every_key_keeps_its_order() {
     let mut location = String::new();
     for number in 0..ORDERS {
         for customer in 0..CUSTOMERS {
-            let answer = order(&gateway, &format!("c{customer}"), &format!("c{customer}-{number}")).await;
+            let answer = order(
+                &gateway,
+                &format!("c{customer}"),
+                &format!("c{customer}-{number}"),
+            )
+            .await;
             answer.header("location").clone_into(&mut location);
         }
     }
@@ -195,13 +208,14 @@ async fn a_backlog_survives_a_restart_and_every_key_keeps_its_order() {
             .iter()
             .filter(|body| body.starts_with(&format!("c{customer}-")))
             .collect();
-        let expected: Vec<String> = (0..ORDERS).map(|number| format!("c{customer}-{number}")).collect();
+        let expected: Vec<String> = (0..ORDERS)
+            .map(|number| format!("c{customer}-{number}"))
+            .collect();
         assert_eq!(mine, expected.iter().collect::<Vec<_>>(), "in order, each once");
     }
-    let state = |gateway: &Gateway| get(&format!("{}{location}", gateway.url("http")));
-    assert_eq!(state(&gateway).await.expect_status(200).json()["state"], "done");
     let gateway = Gateway::start(gateway.stop(), &[]);
-    let after = state(&gateway).await.expect_status(200).json();
+    let after = get(&format!("{}{location}", gateway.url("http"))).await;
+    let after = after.expect_status(200).json();
     assert_eq!(after["state"], "done", "how it ended is known after a restart");
 }
 
@@ -254,7 +268,10 @@ async fn reloads_in_the_middle_of_forwarding_lose_and_repeat_nothing() {
     let requests = backend.requests();
     let distinct: HashSet<String> = bodies(&requests).into_iter().collect();
     assert_eq!((requests.len(), distinct.len()), (COUNT, COUNT));
-    let versions: HashSet<&str> = requests.iter().map(|request| request.header("x-version")).collect();
+    let versions: HashSet<&str> = requests
+        .iter()
+        .map(|request| request.header("x-version"))
+        .collect();
     assert!(versions.len() > 2, "served by {versions:?}");
     assert!(gateway.is_running());
 }
@@ -278,8 +295,15 @@ async fn what_fails_again_and_again_becomes_a_dead_letter_by_default() {
     let letters = page["page"].as_array().unwrap();
     assert_eq!(letters.len(), 2, "{page}");
     assert_eq!(letters[0]["fault"]["code"], "backend.status");
-    let letter = managed(&gateway, &format!("/stores/dead/{}", letters[0]["id"].as_str().unwrap())).await;
-    assert_eq!((&letter["body"], &letter["artifact"]), (&"poison".into(), &"processors.forward".into()));
+    let letter = managed(
+        &gateway,
+        &format!("/stores/dead/{}", letters[0]["id"].as_str().unwrap()),
+    )
+    .await;
+    assert_eq!(
+        (&letter["body"], &letter["artifact"]),
+        (&"poison".into(), &"processors.forward".into())
+    );
     assert_eq!(letter["source"]["attempts"], 2, "tried twice before: {letter}");
     assert_eq!(letter["headers"]["x-customer"][0], "one");
 }
@@ -335,11 +359,15 @@ proxies:
     let gateway = Gateway::start(yaml, &[]);
     for number in 0..3 {
         let url = format!("{}/orders", gateway.url("http"));
-        post(&url, "text/plain", number.to_string()).await.expect_status(202);
+        post(&url, "text/plain", number.to_string())
+            .await
+            .expect_status(202);
     }
     wait_for_fill(&gateway, "old", 3).await;
     assert_eq!(messages_in(&gateway, "orders").await, 0);
-    let metrics = get(&format!("{}/metrics", gateway.url("management"))).await.text();
+    let metrics = get(&format!("{}/metrics", gateway.url("management")))
+        .await
+        .text();
     let counted = r#"mediary_store_expired_total{store="orders"} 3"#;
     assert!(metrics.contains(counted), "{metrics}");
 }

@@ -28,10 +28,7 @@ fn breakable() -> (Backend, Arc<AtomicBool>) {
 }
 
 fn first_column(lines: &str) -> Vec<&str> {
-    lines
-        .lines()
-        .filter_map(|line| line.split("  ").next())
-        .collect()
+    lines.lines().filter_map(|line| line.split("  ").next()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,39 +57,76 @@ async fn messages_are_listed_shown_replayed_and_purged_on_a_running_gateway() {
     assert_eq!(shown["history"][0], "processors.forward.forward.to[0]", "{shown}");
 
     let left = store(&gateway, &["replay", "dead", ids[1]]).expect_code(1);
-    assert!(left.stdout.contains(&format!("{}  left  ", ids[1])), "{}", left.output());
+    assert!(
+        left.stdout.contains(&format!("{}  left  ", ids[1])),
+        "{}",
+        left.output()
+    );
     assert!(left.stdout.ends_with("0 replayed, 1 left\n"), "{}", left.output());
-    assert_eq!(messages_in(&gateway, "dead").await, 3, "what failed stays as it was");
+    assert_eq!(
+        messages_in(&gateway, "dead").await,
+        3,
+        "what failed stays as it was"
+    );
 
     works.store(true, Ordering::Relaxed);
-    let replayed = store(&gateway, &["replay", "dead", ids[1]]).expect_success().stdout;
+    let replayed = store(&gateway, &["replay", "dead", ids[1]])
+        .expect_success()
+        .stdout;
     assert_eq!(replayed, format!("{}  delivered\n1 replayed, 0 left\n", ids[1]));
     assert_eq!(backend.requests().last().unwrap().text(), "two");
-    assert_eq!(store(&gateway, &["purge", "dead", ids[0]]).expect_success().stdout, "1 removed\n");
+    assert_eq!(
+        store(&gateway, &["purge", "dead", ids[0]])
+            .expect_success()
+            .stdout,
+        "1 removed\n"
+    );
     let rest = store(&gateway, &["list", "dead"]).expect_success().stdout;
     assert_eq!(first_column(&rest), [ids[2]]);
-    assert_eq!(store(&gateway, &["purge", "dead"]).expect_success().stdout, "1 removed\n");
+    assert_eq!(
+        store(&gateway, &["purge", "dead"]).expect_success().stdout,
+        "1 removed\n"
+    );
     assert_eq!(store(&gateway, &["list", "dead"]).expect_success().stdout, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_told() {
     let (backend, _) = breakable();
-    let yaml = project(&backend.url(), "forward: { to: backend }").replace("dead: { durable", "dead: { memory");
+    let yaml =
+        project(&backend.url(), "forward: { to: backend }").replace("dead: { durable", "dead: { memory");
     let gateway = Gateway::start(yaml.as_str(), &[]);
     let told = |finished: Finished, text: &str| {
         let finished = finished.expect_code(1);
         assert!(finished.stderr.contains(text), "{}", finished.output());
     };
     told(store(&gateway, &["list", "ordres"]), "there is no store `ordres`");
-    told(store(&gateway, &["show", "orders", "7"]), "there is no message of this id in the store `orders`");
-    told(store(&gateway, &["purge", "orders", "7"]), "there is no message of this id in the store `orders`");
+    told(
+        store(&gateway, &["show", "orders", "7"]),
+        "there is no message of this id in the store `orders`",
+    );
+    told(
+        store(&gateway, &["purge", "orders", "7"]),
+        "there is no message of this id in the store `orders`",
+    );
     let folder = gateway.project().folder().to_str().unwrap().to_owned();
     let offline = |arguments: &[&str]| mediary(&[&["store"], arguments, &["--project", &folder]].concat());
-    told(offline(&["list", "orders"]), "another process has it open; that is the gateway, ask it with --url");
-    told(offline(&["list", "dead"]), "store `dead` keeps its messages in memory");
-    told(offline(&["list", "ordres"]), "there is no store `ordres`; there are: orders, dead");
-    told(offline(&["replay", "dead"]), "messages are delivered by a running gateway");
+    told(
+        offline(&["list", "orders"]),
+        "another process has it open; that is the gateway, ask it with --url",
+    );
+    told(
+        offline(&["list", "dead"]),
+        "store `dead` keeps its messages in memory",
+    );
+    told(
+        offline(&["list", "ordres"]),
+        "there is no store `ordres`; there are: orders, dead",
+    );
+    told(
+        offline(&["replay", "dead"]),
+        "messages are delivered by a running gateway",
+    );
     let overview = offline(&["list"]).expect_success().stdout;
     assert!(overview.contains("another process has it open"), "{overview}");
     told(
@@ -115,15 +149,26 @@ async fn a_stopped_gateways_messages_are_listed_shown_and_purged() {
     let list = store_of(&project, &["list", "orders"]).expect_success().stdout;
     let ids = first_column(&list);
     assert_eq!(ids.len(), 600, "more than one page");
-    let shown = store_of(&project, &["show", "orders", ids[599]]).expect_success().json();
+    let shown = store_of(&project, &["show", "orders", ids[599]])
+        .expect_success()
+        .json();
     assert_eq!(shown["body"], "body 599");
     let told = store_of(&project, &["show", "orders", "7"]).expect_code(1);
-    assert!(told.stderr.contains("there is no message of this id"), "{}", told.output());
+    assert!(
+        told.stderr.contains("there is no message of this id"),
+        "{}",
+        told.output()
+    );
     assert_eq!(
-        store_of(&project, &["purge", "orders", ids[0]]).expect_success().stdout,
+        store_of(&project, &["purge", "orders", ids[0]])
+            .expect_success()
+            .stdout,
         "1 removed\n"
     );
-    assert_eq!(store_of(&project, &["purge", "orders"]).expect_success().stdout, "599 removed\n");
+    assert_eq!(
+        store_of(&project, &["purge", "orders"]).expect_success().stdout,
+        "599 removed\n"
+    );
     let gateway = Gateway::start(project, &[]);
     assert_eq!(messages_in(&gateway, "orders").await, 0);
 }
@@ -155,14 +200,17 @@ proxies:
     let broken = yaml.replace(&backend.url(), &nobody);
     let gateway = Gateway::start(broken.as_str(), &[]);
     let url = gateway.url("http");
-    let send = |path: &str| post(&format!("{url}{path}"), "text/plain", path.to_owned());
-    send("/orders/7?a=b").await.expect_status(503);
-    send("/legacy").await.expect_status(503);
-    send("/orders/7/lines").await.expect_status(500);
+    for (path, status) in [("/orders/7?a=b", 503), ("/legacy", 503), ("/orders/7/lines", 500)] {
+        let answer = post(&format!("{url}{path}"), "text/plain", path).await;
+        answer.expect_status(status);
+    }
     let page = managed(&gateway, "/stores/dead").await;
     let letters = page["page"].as_array().unwrap();
     assert_eq!(letters.len(), 3, "{page}");
-    let ids: Vec<&str> = letters.iter().map(|letter| letter["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = letters
+        .iter()
+        .map(|letter| letter["id"].as_str().unwrap())
+        .collect();
 
     let left = store(&gateway, &["replay", "dead"]).expect_code(1).stdout;
     assert!(left.ends_with("0 replayed, 3 left\n"), "{left}");
@@ -180,7 +228,10 @@ proxies:
     let replayed = post(&replay, "text/plain", "").await.expect_status(200).json();
     assert_eq!(replayed["messages"][0]["outcome"], "delivered", "{replayed}");
     let request = backend.requests().pop().unwrap();
-    assert_eq!((request.path.as_str(), request.text().as_str()), ("/taken", "/orders/7?a=b"));
+    assert_eq!(
+        (request.path.as_str(), request.text().as_str()),
+        ("/taken", "/orders/7?a=b")
+    );
     assert_eq!(request.header("x-order"), "7 b");
 
     let rest = store(&gateway, &["replay", "dead"]).expect_code(1).stdout;
@@ -191,8 +242,13 @@ proxies:
     assert_eq!(first_column(&kept), [ids[2]]);
 
     // A letter whose route is gone says so.
-    gateway.project().write("mediary.yaml", "stores: { dead: { durable: {} } }\n");
+    gateway
+        .project()
+        .write("mediary.yaml", "stores: { dead: { durable: {} } }\n");
     let gateway = Gateway::start(gateway.kill(), &[]);
     let gone = store(&gateway, &["replay", "dead"]).expect_code(1).stdout;
-    assert!(gone.contains("nothing serves POST /orders/7/lines on `http` now"), "{gone}");
+    assert!(
+        gone.contains("nothing serves POST /orders/7/lines on `http` now"),
+        "{gone}"
+    );
 }

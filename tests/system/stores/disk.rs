@@ -39,10 +39,8 @@ impl Drop for Small {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_loses_nothing_and_heals() {
     let backend = Backend::replying(Reply::status(200));
-    let yaml = project(&backend.url(), "forward: { to: backend }").replace(
-        "  forward: {",
-        "  forward: { timeout: 10s, ",
-    );
+    let yaml = project(&backend.url(), "forward: { to: backend }")
+        .replace("  forward: {", "  forward: { timeout: 10s, ");
     let idle = yaml.split("processors:").next().unwrap().to_owned();
     let files = Project::from(idle.as_str());
     let Some(disk) = Small::mount(&files.folder().join("data"), 6 << 20) else {
@@ -55,7 +53,9 @@ async fn a_full_disk_refuses_loses_nothing_and_heals() {
     let refused = loop {
         assert!(accepted < 1_000, "the disk never gets full");
         let request = hyper::Request::post(format!("{}/orders", gateway.url("http")))
-            .body(http_body_util::Full::<bytes::Bytes>::from(format!("{accepted} {body}")))
+            .body(http_body_util::Full::<bytes::Bytes>::from(format!(
+                "{accepted} {body}"
+            )))
             .unwrap();
         let answer = mediary_tests::Client::new().send(request).await.unwrap();
         match answer.status {
@@ -63,7 +63,10 @@ async fn a_full_disk_refuses_loses_nothing_and_heals() {
             _ => break answer,
         }
     };
-    assert_eq!((refused.status, &refused.json()["code"]), (503, &"gateway.store".into()));
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (503, &"gateway.store".into())
+    );
     assert!(accepted > 20, "only {accepted} messages before the disk was full");
     assert_eq!(messages_in(&gateway, "orders").await, accepted);
     // Killed on a full disk it starts again, with all that was accepted.
@@ -104,7 +107,10 @@ async fn a_disk_that_is_full_for_a_while_is_used_again_by_the_same_process() {
     let mut accepted = 0;
     for number in 0..400 {
         let request = hyper::Request::post(format!("{}/orders", gateway.url("http")))
-            .body(http_body_util::Full::<bytes::Bytes>::from(format!("{number} {}", "x".repeat(20_000))))
+            .body(http_body_util::Full::<bytes::Bytes>::from(format!(
+                "{number} {}",
+                "x".repeat(20_000)
+            )))
             .unwrap();
         let answer = mediary_tests::Client::new().send(request).await.unwrap();
         accepted += u64::from(answer.status == 202);

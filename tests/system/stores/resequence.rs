@@ -17,7 +17,9 @@ fn resequence(backend: &Backend, settings: &str) -> String {
 }
 
 async fn metric(gateway: &Gateway, name: &str) -> u64 {
-    let metrics = get(&format!("{}/metrics", gateway.url("management"))).await.text();
+    let metrics = get(&format!("{}/metrics", gateway.url("management")))
+        .await
+        .text();
     let line = format!("mediary_{name}_total{{artifact=\"processors.forward\"}} ");
     let value = metrics.lines().find_map(|metric| metric.strip_prefix(&line));
     value.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
@@ -33,7 +35,14 @@ async fn streams_come_in_order_and_stay_there_after_a_crash() {
         let body = request.text();
         // Each seventh number fails once: its stream waits for it.
         let number: usize = body.split(' ').nth(1).unwrap().parse().unwrap();
-        if number.is_multiple_of(7) && *failed.lock().entry(body.clone()).and_modify(|count| *count += 1).or_insert(1) == 1 {
+        if number.is_multiple_of(7)
+            && *failed
+                .lock()
+                .entry(body.clone())
+                .and_modify(|count| *count += 1)
+                .or_insert(1)
+                == 1
+        {
             return Reply::status(503);
         }
         recorded.lock().push(body);
@@ -45,7 +54,12 @@ async fn streams_come_in_order_and_stay_there_after_a_crash() {
     for block in 0..4 {
         for (index, number) in (1..=10).rev().enumerate() {
             for stream in 0..STREAMS {
-                order(&gateway, &format!("s{stream}"), &format!("s{stream} {}", block * 10 + number)).await;
+                order(
+                    &gateway,
+                    &format!("s{stream}"),
+                    &format!("s{stream} {}", block * 10 + number),
+                )
+                .await;
             }
             if index == 5 {
                 gateway = Gateway::start(gateway.kill(), &[]);
@@ -55,7 +69,11 @@ async fn streams_come_in_order_and_stay_there_after_a_crash() {
     wait_for_fill(&gateway, "orders", 0).await;
     for stream in 0..STREAMS {
         let mut mine: Vec<usize> = Vec::new();
-        for body in arrived.lock().iter().filter(|body| body.starts_with(&format!("s{stream} "))) {
+        for body in arrived
+            .lock()
+            .iter()
+            .filter(|body| body.starts_with(&format!("s{stream} ")))
+        {
             mine.push(body.split(' ').nth(1).unwrap().parse().unwrap());
         }
         // A crash may repeat what was delivered before it, and that in order.
@@ -76,8 +94,18 @@ async fn a_missing_number_is_waited_for_and_then_left() {
     }
     order(&gateway, "b", "b 1").await;
     wait_for_fill(&gateway, "orders", 0).await;
-    let sent = || -> Vec<String> { backend.requests().iter().map(mediary_tests::Recorded::text).collect() };
-    assert_eq!(sent(), ["a 1", "b 1", "a 3", "a 4"], "a gap holds back its stream only");
+    let sent = || -> Vec<String> {
+        backend
+            .requests()
+            .iter()
+            .map(mediary_tests::Recorded::text)
+            .collect()
+    };
+    assert_eq!(
+        sent(),
+        ["a 1", "b 1", "a 3", "a 4"],
+        "a gap holds back its stream only"
+    );
     assert_eq!(metric(&gateway, "resequence_gaps").await, 1);
     assert!(gateway.log().contains("numbers are missing"), "{}", gateway.log());
 
@@ -94,7 +122,11 @@ async fn a_missing_number_is_waited_for_and_then_left() {
         .map(|letter| letter["fault"]["code"].as_str().unwrap())
         .collect();
     let count = |wanted: &str| codes.iter().filter(|code| **code == wanted).count();
-    assert_eq!((count("gateway.out_of_sequence"), count("gateway.expression")), (2, 1), "{page}");
+    assert_eq!(
+        (count("gateway.out_of_sequence"), count("gateway.expression")),
+        (2, 1),
+        "{page}"
+    );
     assert_eq!(metric(&gateway, "resequence_late").await, 2);
     order(&gateway, "a", "a 5").await;
     eventually("the next number", || sent().contains(&"a 5".to_owned()));
@@ -119,6 +151,10 @@ async fn late_ones_are_delivered_where_nothing_else_is_said() {
     order(&gateway, "a", "a 1").await;
     order(&gateway, "a", "a 3").await;
     wait_for_fill(&gateway, "orders", 0).await;
-    let sent: Vec<String> = backend.requests().iter().map(mediary_tests::Recorded::text).collect();
+    let sent: Vec<String> = backend
+        .requests()
+        .iter()
+        .map(mediary_tests::Recorded::text)
+        .collect();
     assert_eq!(sent, ["a 2", "a 1", "a 3"]);
 }
