@@ -17,5 +17,6 @@ mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod stores;
 mod streaming;
 mod tidy;
