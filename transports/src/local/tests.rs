@@ -217,7 +217,7 @@ async fn what_is_queued_is_served_when_a_reload_removes_the_artifact() {
         let settled = deliver(&gateway, "proxies.a", &format!("removed {number}")).await;
         assert!(matches!(settled, Settled::Done(_)), "{settled:?}");
     }
-    let without = built_proxies("  other: { from: { local: other }, steps: [] }\n");
+    let without = built_proxies("  other: { from: { local: other }, steps: [ { keep: { milliseconds: 1 } } ] }\n");
     gateway.reload(without).await.unwrap();
     let served = async {
         while kept("removed").len() < 4 {
@@ -277,7 +277,7 @@ fn a_name_that_nobody_receives_from_is_said_at_load() {
             && problems.contains("did you mean `orders`"),
         "{problems}"
     );
-    assert!(problems.contains("test.yaml:2:36"), "{problems}");
+    assert!(problems.contains("test.yaml:2:37"), "{problems}");
 }
 
 #[test]
