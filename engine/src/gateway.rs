@@ -137,10 +137,15 @@ impl Gateway {
     }
 
     fn admit(self: &Arc<Self>, deployment: &Deployment) -> Option<InFlight> {
+        let (entered, before) = self.enter();
+        (before < deployment.settings.limits.in_flight).then_some(entered)
+    }
+
+    /// Counts an exchange as in flight until what it returns is dropped. Says how many there were before.
+    fn enter(self: &Arc<Self>) -> (InFlight, usize) {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.metrics.in_flight.inc();
-        let admitted = InFlight(Arc::clone(self));
-        (before < deployment.settings.limits.in_flight).then_some(admitted)
+        (InFlight(Arc::clone(self)), before)
     }
 
     async fn dispatch(&self, inbound: Inbound, deployment: Arc<Deployment>) -> Message {
@@ -207,8 +212,8 @@ impl Gateway {
             Err(fault) => return self.finish(exchange, Err(fault), Some(route), started),
         };
         let outcome = self.execute(route, &mut exchange).await;
-        let mut outcome = complete_answer(&mut exchange, outcome).await;
-        if let (Err(fault), Some(kept)) = (&mut outcome, kept) {
+        let outcome = complete_answer(&mut exchange, outcome).await;
+        if let (Err(fault), Some(kept)) = (&outcome, kept) {
             self.dead_letter(route, &exchange, fault, kept).await;
         }
         self.finish(exchange, outcome, Some(route), started)

@@ -2,6 +2,7 @@
 
 mod api;
 mod connection;
+mod kind;
 mod openapi;
 mod processor;
 mod proxy;
