@@ -222,7 +222,7 @@ impl Items {
         let wanted = self.path.get(self.level).map_or(0, String::len);
         long |= window.len() > wanted * ESCAPED_BYTES + 2;
         self.state = State::InKey { escaped, long };
-        if long {
+        if long && !window.is_empty() {
             self.seen = 0;
             return Ok(Found::Skip(window.len()));
         }
