@@ -15,7 +15,7 @@ mod example;
 mod folder;
 mod listener;
 mod media;
-mod path;
+pub(crate) mod path;
 mod sender;
 mod serve;
 mod settle;
