@@ -13,6 +13,8 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How far files have come that are split.
+pub(super) const CHECKPOINTS: &str = ".mediary/checkpoints";
 /// The folder of all owners.
 const OWNERS: &str = ".mediary";
 /// Most claims looked at in one go.
@@ -167,6 +169,9 @@ async fn claims(store: &dyn FileStore) -> Result<HashMap<String, Vec<String>>, F
         let Some((owner, rest)) = below.split_once('/') else {
             continue;
         };
+        if file.path.starts_with(CHECKPOINTS) {
+            continue;
+        }
         let files = owners.entry(owner.to_owned()).or_default();
         files.extend(rest.strip_prefix("claims/").map(str::to_owned));
     }

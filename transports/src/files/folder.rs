@@ -4,7 +4,7 @@ use super::claims::Owner;
 use super::config::Sort;
 use super::listener::Settings;
 use super::path;
-use super::serve::Taken;
+use super::serve::{Taken, Work};
 use super::settle::{self, Settled};
 use engine::fault::Fault;
 use engine::files::{Claimed, FileInfo, FileStore};
@@ -78,6 +78,12 @@ impl Folder {
         };
         let (settle, settling) = mpsc::channel(queue);
         let (alive, finished) = mpsc::channel(1);
+        // Parts are worked on at once instead of files.
+        let files = if settings.split.is_some() {
+            1
+        } else {
+            settings.concurrency
+        };
         let folder = Self {
             gateway: Arc::clone(gateway),
             settings: Arc::clone(settings),
@@ -88,7 +94,7 @@ impl Folder {
             phase: watch::Sender::new(Phase::Running),
             held: Mutex::default(),
             sizes: Mutex::default(),
-            permits: Arc::new(Semaphore::new(settings.concurrency)),
+            permits: Arc::new(Semaphore::new(files)),
             starting: Mutex::new(Some((settle, settling, alive))),
         };
         (Arc::new(folder), finished)
@@ -228,18 +234,32 @@ impl Folder {
         };
         let folder = Arc::clone(self);
         self.gateway.workers.spawn(async move {
-            let settled = tokio::select! {
-                settled = folder.serve(&taken) => settled,
-                () = folder.reached(Phase::Halting) => settle::Fate::Release,
-            };
-            let _ = settle
-                .send(Settled {
-                    file: taken,
-                    fate: settled,
-                })
-                .await;
+            let settled = folder.work(taken).await;
+            let _ = settle.send(settled).await;
             drop(permit);
         });
+    }
+}
+
+impl Folder {
+    async fn work(self: &Arc<Self>, taken: Taken) -> Settled {
+        let file = Arc::new(taken);
+        let (fate, checkpoint) = match &self.settings.split {
+            Some(split) => self.serve_split(&file, split).await,
+            None => {
+                let whole = Work::File(&file);
+                let fate = tokio::select! {
+                    fate = self.serve(&whole) => fate,
+                    () = self.reached(Phase::Halting) => settle::Fate::Release,
+                };
+                (fate, false)
+            }
+        };
+        Settled {
+            file,
+            fate,
+            checkpoint,
+        }
     }
 }
 
