@@ -8,6 +8,7 @@
 mod amqp;
 mod check;
 mod docs;
+mod drills;
 mod faithful;
 mod faults;
 mod fixtures;
