@@ -6,8 +6,9 @@ use crate::console::{BAD, CODE, Console, End, FAINT, GOOD, STRONG, indented, pai
 use crate::gateway::{self, Served};
 use crate::new::prepare_folder;
 use crate::project::{self, Lasting};
-use crate::test::definition::{SendConfig, TestCase};
-use crate::test::expect::{Comparison, pretty};
+use crate::test::conversation::Conversation;
+use crate::test::definition::{SendConfig, TestCase, TestStep};
+use crate::test::expect::pretty;
 use crate::test::{local, runner, suite};
 use engine::config::Sources;
 use engine::workers::Workers;
@@ -163,8 +164,10 @@ async fn show(
     let mut expected = true;
     for test in tests.iter().filter(|test| is_for_the_sample_itself(test)) {
         console.say(format_args!("\n{}", paint(STRONG, &test.name.value)));
-        for (send, expect) in test.exchanges() {
-            expected &= exchange(served, send, expect, sources, console).await;
+        let namespaces = Namespaces::new();
+        let mut conversation = Conversation::new(served, sources, &namespaces);
+        for step in test.exchanges() {
+            expected &= exchange(&mut conversation, &step, console).await;
         }
     }
     if !once {
@@ -192,51 +195,32 @@ fn is_for_the_sample_itself(test: &TestCase) -> bool {
 }
 
 /// One request and its reply; whether the reply was the expected one.
-async fn exchange(
-    served: &Served,
-    send: &SendConfig,
-    expect: Option<&crate::test::definition::Expect>,
-    sources: &Sources,
-    console: &mut Console,
-) -> bool {
-    if let Some((method, path)) = send.methods().first() {
+async fn exchange(conversation: &mut Conversation<'_>, step: &TestStep, console: &mut Console) -> bool {
+    if let Some((method, path)) = step.send.methods().first() {
         console.say(format_args!(
             "  {}",
-            paint(CODE, format_args!("{method} {}", path.as_str()))
+            paint(CODE, format!("{method} {}", path.as_str()))
         ));
     }
-    let received = match runner::request(served, send, sources).await {
-        Ok(received) => received,
-        Err(problem) => {
-            console.say(format_args!("  {}", paint(BAD, problem)));
-            return false;
+    let exchanged = conversation.exchange(step, |_, _| {}).await;
+    let fine = exchanged.failures.is_empty();
+    if let Ok(received) = &exchanged.received {
+        let mark = if fine {
+            paint(GOOD, "as expected")
+        } else {
+            paint(BAD, "not as expected")
+        };
+        console.say(format_args!(
+            "  {} {}  {mark}",
+            received.status,
+            paint(FAINT, received.media_type())
+        ));
+        let body = pretty(received);
+        if !body.is_empty() {
+            console.say(indented(&body, "    "));
         }
-    };
-    let namespaces = Namespaces::new();
-    let mut comparison = Comparison {
-        sources,
-        namespaces: &namespaces,
-        failures: Vec::new(),
-    };
-    if let Some(expect) = expect {
-        comparison.message(expect, &received);
     }
-    let fine = comparison.failures.is_empty();
-    let mark = if fine {
-        paint(GOOD, "as expected")
-    } else {
-        paint(BAD, "not as expected")
-    };
-    console.say(format_args!(
-        "  {} {}  {mark}",
-        received.status,
-        paint(FAINT, received.media_type())
-    ));
-    let body = pretty(&received);
-    if !body.is_empty() {
-        console.say(indented(&body, "    "));
-    }
-    for failure in &comparison.failures {
+    for failure in &exchanged.failures {
         console.say(format_args!("  {}", paint(BAD, &failure.diagnostic.message)));
     }
     fine
@@ -246,8 +230,12 @@ fn go_on(served: &Served, tests: &[TestCase], console: &mut Console) {
     console.say("\nIt goes on serving until Ctrl-C. Try it:");
     let url = runner::default_url(served).unwrap_or_default();
     let shown = tests.iter().filter(|test| is_for_the_sample_itself(test));
-    for (send, _) in shown.flat_map(TestCase::exchanges) {
-        console.say(format_args!("  {}", paint(CODE, curl(url, send))));
+    for step in shown.flat_map(TestCase::exchanges) {
+        // What is kept of an earlier reply cannot be typed.
+        let line = curl(url, &step.send);
+        if !line.contains("${") {
+            console.say(format_args!("  {}", paint(CODE, line)));
+        }
     }
 }
 

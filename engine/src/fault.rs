@@ -87,6 +87,8 @@ fault_codes! {
     Transformation "gateway.transformation" 500 Gateway false 601001 "The message could not be transformed";
     Thrown "gateway.thrown" 500 Gateway false 0 "The mediation raised a fault";
     Store "gateway.store" 503 Gateway true 0 "The message cannot be stored";
+    StoredAlready "gateway.stored_already" 409 Gateway false 0 "A message of this id is in the store already";
+    OutOfSequence "gateway.out_of_sequence" 409 Gateway false 0 "The message came after its turn";
     Unserved "gateway.unserved" 503 Gateway true 0 "Nothing serves this message now";
     Overloaded "gateway.overloaded" 503 Gateway true 0 "The gateway is at its limit";
     Draining "gateway.draining" 503 Gateway true 0 "The gateway is shutting down";

@@ -1,16 +1,18 @@
 //! The samples do what their pages say: each is checked, run, tested by its own tests, and driven by foreign clients and backends.
 
+mod file_drop_api;
 mod http_as_rest;
 mod http_as_soap;
 mod rest_to_soap;
 mod service_gateway;
 mod throttled_backend;
 
-use mediary_tests::{Gateway, mediary, workspace_folder};
-use std::path::PathBuf;
+use mediary_tests::{Gateway, Project, mediary, workspace_folder};
+use std::path::{Path, PathBuf};
 
 /// All samples, as folders of `samples/`.
-const ALL: [&str; 5] = [
+const ALL: [&str; 6] = [
+    "file-drop-api",
     "http-as-rest",
     "http-as-soap",
     "rest-to-soap",
@@ -26,6 +28,24 @@ const FREE_PORTS: [&str; 3] = [
 
 fn folder(name: &str) -> PathBuf {
     workspace_folder().join("samples").join(name)
+}
+
+/// A sample in a folder of its own, for one that writes beside its definitions.
+fn copy(name: &str, without: &[&str]) -> Project {
+    fn copy(from: &Path, root: &Path, without: &[&str], to: &Project) {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            if path.is_dir() {
+                copy(&path, root, without, to);
+            } else if !without.contains(&name) {
+                to.write(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let project = Project::files(&[]);
+    copy(&folder(name), &folder(name), without, &project);
+    project
 }
 
 /// A sample's gateway with other backends than its own: `endpoints` are pairs of a setting below `endpoints` and its value.

@@ -4,13 +4,17 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// What libraries may say unless the operator asks for more. That of AMQP writes whole messages at `warn`, and calls it an error that a
+/// queue has to be declared; what it has to say about connections the listeners tell.
+const DEFAULTS: &str = "lapin=off";
+
 /// Starts logging with a level (`info`) or a filter (`info,mediary_engine=debug`).
 ///
 /// # Errors
 /// Why the filter cannot be read.
 pub(super) fn start(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::builder()
-        .parse(filter)
+        .parse(format!("{DEFAULTS},{filter}"))
         .map_err(|error| format!("`{filter}` is no log filter: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -107,9 +107,9 @@ impl Check<'_> {
             }
             self.mock(mock);
         }
-        for (send, expect) in exchanges {
-            self.send(send, test);
-            if let Some(expect) = expect {
+        for step in &exchanges {
+            self.send(&step.send, test);
+            if let Some(expect) = &step.expect {
                 self.expect(expect, test);
             }
         }
@@ -117,7 +117,7 @@ impl Check<'_> {
 
     fn send(&mut self, send: &SendConfig, test: &TestCase) {
         match send.methods()[..] {
-            [(_, path)] if path.as_str().starts_with('/') => {}
+            [(_, path)] if path.as_str().starts_with(['/', '$']) => {}
             [(_, path)] => {
                 let help = Some(format!("write `/{}`", path.as_str()));
                 self.error(
