@@ -94,7 +94,7 @@ pub struct ResequenceConfig {
     #[serde(default)]
     pub steps: Steps,
     /// How often a message is tried, as in `forward`. Its stream waits for it.
-    pub attempts: Option<NonZeroU32>,
+    pub attempts: Option<u32>,
     /// The pause before the second attempt; it doubles each time. Default 1s.
     pub backoff: Option<Duration>,
     /// The longest pause. Default 5m.

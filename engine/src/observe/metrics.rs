@@ -163,6 +163,18 @@ impl Metrics {
             self.deployment_version.clone(),
         );
         registry.register(
+            "reloads_refused",
+            "Reloads that were refused",
+            self.reloads_refused.clone(),
+        );
+        drop(registry);
+        self.register_deliveries();
+    }
+
+    /// What is counted of messages that come from no network port.
+    fn register_deliveries(&self) {
+        let mut registry = self.registry.write();
+        registry.register(
             "listener_up",
             "Whether a listener of files, queues and the like can receive: 1 or 0",
             self.listener_up.clone(),
@@ -191,11 +203,6 @@ impl Metrics {
             "idempotent_keys_forgotten",
             "Keys that idempotent steps forgot before their time",
             self.idempotent_keys_forgotten.clone(),
-        );
-        registry.register(
-            "reloads_refused",
-            "Reloads that were refused",
-            self.reloads_refused.clone(),
         );
     }
 

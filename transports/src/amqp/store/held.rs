@@ -76,7 +76,13 @@ impl Held {
     pub(super) fn arrive(&self, delivery: Box<Delivery>) -> Arrival {
         let ours = record::is_ours(&delivery.properties);
         let mut inner = self.inner.lock();
-        if ours && let Some(id) = delivery.properties.message_id().as_ref().map(|id| id.as_str()) {
+        if ours
+            && let Some(id) = delivery
+                .properties
+                .message_id()
+                .as_ref()
+                .map(lapin::types::ShortString::as_str)
+        {
             if inner.gone.contains(id) {
                 return Arrival::Known;
             }
