@@ -9,6 +9,7 @@ mod amqp;
 mod amqp_store;
 mod check;
 mod docs;
+mod drills;
 mod faithful;
 mod faults;
 mod fixtures;
