@@ -140,7 +140,6 @@ fn survives_a_kill(site: &Site) {
     let arrivals = arrivals(&backend.requests());
     assert_eq!(arrivals.len(), FILES, "none is lost");
     let twice = arrivals.values().map(|count| count - 1).sum::<usize>();
-    println!("{}: {twice} of {FILES} files came twice after a kill", site.kind);
     // Four are delivered at once, as many wait to be settled, and as many are being settled.
     assert!(twice <= 12, "{twice} came twice");
     assert_eq!(
