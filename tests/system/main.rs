@@ -19,5 +19,6 @@ mod running;
 mod samples;
 mod soap_peers;
 mod stores;
+mod steps;
 mod streaming;
 mod tidy;
