@@ -1,7 +1,7 @@
 //! What the samples' READMEs show is what happens: their commands are run, and their output is compared.
 
 use super::{ALL, FREE_PORTS, folder};
-use mediary_tests::{Running, mediary, mediary_command};
+use mediary_tests::{Running, free_port, mediary, mediary_command};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -55,6 +55,9 @@ impl Sample {
     fn run(name: &str) -> Self {
         let mut command = mediary_command();
         command.args(["samples", "run", name]);
+        for free in FREE_PORTS {
+            command.args(["--set", free]);
+        }
         Self::start(command, "It goes on serving")
     }
 
@@ -62,17 +65,24 @@ impl Sample {
         let copies = tempfile::tempdir().unwrap();
         let copy = copies.path().join("copy");
         mediary(&["samples", "copy", name, copy.to_str().unwrap()]).expect_success();
+        // The backend gets another port, and the endpoints that name it follow.
+        let port = free_port().to_string();
+        for file in ["mediary.yaml", "backend.yaml"].map(|file| copy.join(file)) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(file, text.replace("9000", &port)).unwrap();
+        }
         let mut command = mediary_command();
-        command.args(["run", "."]).current_dir(&copy);
+        let backend = format!("settings.listeners.backend.port={port}");
+        command.args(["run", ".", "--set", &backend]).current_dir(&copy);
+        for free in [FREE_PORTS[0], FREE_PORTS[2]] {
+            command.args(["--set", free]);
+        }
         let mut sample = Self::start(command, "ready");
         sample.folder = copies;
         sample
     }
 
-    fn start(mut command: Command, ready: &str) -> Self {
-        for free in FREE_PORTS {
-            command.args(["--set", free]);
-        }
+    fn start(command: Command, ready: &str) -> Self {
         let mut process = Running::start(command);
         let address = |stdout: &str, listener: &str| {
             let line = format!("listening {listener} http://");
@@ -140,12 +150,14 @@ impl Ids {
     }
 
     fn actual(&self, text: &str) -> String {
-        let replace = |text: String, (documented, actual): &(String, String)| text.replace(documented, actual);
+        let replace =
+            |text: String, (documented, actual): &(String, String)| text.replace(documented, actual);
         self.0.iter().fold(text.to_owned(), replace)
     }
 
     fn documented(&self, text: &str) -> String {
-        let replace = |text: String, (documented, actual): &(String, String)| text.replace(actual, documented);
+        let replace =
+            |text: String, (documented, actual): &(String, String)| text.replace(actual, documented);
         self.0.iter().fold(text.to_owned(), replace)
     }
 }
@@ -220,7 +232,13 @@ fn plain(text: &str) -> String {
 fn without_times(text: &str) -> String {
     const SHAPE: &str = "0000-00-00T00:00:00";
     let is_time = |text: &str| {
-        let digit = |character: char| if character.is_ascii_digit() { '0' } else { character };
+        let digit = |character: char| {
+            if character.is_ascii_digit() {
+                '0'
+            } else {
+                character
+            }
+        };
         text.chars().take(SHAPE.len()).map(digit).eq(SHAPE.chars())
     };
     let mut plain = String::new();
