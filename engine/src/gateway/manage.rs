@@ -53,7 +53,7 @@ impl Gateway {
         let Some(store) = deployment.stores.get(name) else {
             return reply(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such store" }),
+                &json!({ "error": format!("there is no store `{name}`") }),
             );
         };
         let id = query.get("id").map(String::as_str);
@@ -68,7 +68,7 @@ impl Gateway {
             Ok(Some(json)) => reply(StatusCode::OK, &json),
             Ok(None) => reply(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such message" }),
+                &json!({ "error": format!("there is no message of this id in the store `{name}`") }),
             ),
             Err(fault) => reply(fault.status(), &json!({ "error": fault.to_string() })),
         }

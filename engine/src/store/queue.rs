@@ -153,6 +153,11 @@ impl Queue {
         self.inner.lock().limits = Some(limits);
     }
 
+    /// Sets the limits where there are none yet.
+    pub(super) fn limit_first(&self, limits: Limits) {
+        self.inner.lock().limits.get_or_insert(limits);
+    }
+
     /// How much is remembered of messages that left.
     pub(super) fn finished(&self) -> Option<Memory> {
         self.inner.lock().finished()
