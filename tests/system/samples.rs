@@ -3,6 +3,7 @@
 mod file_drop_api;
 mod http_as_rest;
 mod http_as_soap;
+mod readmes;
 mod rest_to_soap;
 mod service_gateway;
 mod store_and_forward;
