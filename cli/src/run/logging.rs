@@ -4,13 +4,17 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// What is not logged unless the filter names it: the AMQP client reports as an error what is none here, such as a queue that is
+/// made because it does not exist yet; what matters of it is in our own lines.
+const QUIET: &str = "lapin=off";
+
 /// Starts logging with a level (`info`) or a filter (`info,mediary_engine=debug`).
 ///
 /// # Errors
 /// Why the filter cannot be read.
-pub(super) fn start(filter: &str) -> Result<(), String> {
+pub fn start(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::builder()
-        .parse(filter)
+        .parse(format!("{QUIET},{filter}"))
         .map_err(|error| format!("`{filter}` is no log filter: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -6,7 +6,7 @@ use super::definition::{Expect, SendConfig, TestCase};
 use super::expect::{Comparison, Failure};
 use super::mocks::{self, RecordedCall, RunningMock};
 use super::suite::{Calls, read_calls};
-use super::{body, local, redirect};
+use super::{body, deliver, local, redirect};
 use crate::client::{self, Outgoing, Received};
 use crate::console::indented;
 use crate::gateway::Served;
@@ -111,7 +111,12 @@ impl Runner {
         let namespaces = namespaces(&project.project);
         let configured = local::ports(&project.project);
         local::free_ports(&mut project);
-        let served = local::serve(project, &configured, &lasting, &self.workers).await?;
+        let servers = if test.live {
+            local::Servers::Used
+        } else {
+            local::Servers::LeftAlone
+        };
+        let served = local::serve(project, &configured, &lasting, &self.workers, servers).await?;
         let mut comparison = Comparison {
             sources: &self.sources,
             namespaces: &namespaces,
@@ -169,6 +174,7 @@ async fn exchange(
         .methods()
         .first()
         .map(|(_, path)| path.span())
+        .or_else(|| send.to.as_ref().map(|to| to.span))
         .unwrap_or_default();
     match request(served, send, comparison.sources).await {
         Err(problem) => comparison.failures.push(Failure::at(span, problem)),
@@ -207,6 +213,9 @@ async fn exchange(
 /// # Errors
 /// Why there was no reply.
 pub async fn request(served: &Served, send: &SendConfig, sources: &Sources) -> Result<Received, String> {
+    if let Some(to) = &send.to {
+        return deliver::deliver(served, &to.value, send, sources).await;
+    }
     let url = match &send.listener {
         Some(name) => served
             .url(name)

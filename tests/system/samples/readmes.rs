@@ -1,14 +1,18 @@
 //! What the samples' READMEs show is what happens: their commands are run, and their output is compared.
 
+use super::servers::Servers;
 use super::{ALL, FREE_PORTS, folder};
 use mediary_tests::{Running, mediary_command};
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// From the start until the sample has sent its requests and serves.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// For one command of a README.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at what is not there yet.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// The address that READMEs name.
 const ADDRESS: &str = "localhost:8290";
 
@@ -18,27 +22,43 @@ fn the_commands_of_the_readmes_show_what_is_written_there() {
         let readme = std::fs::read_to_string(folder(name).join("README.md")).unwrap();
         let commands = commands(&readme);
         assert!(commands.len() >= 2, "{name} shows how to use it");
-        let (_sample, address) = start(name);
+        let servers = Servers::start(name);
+        let (_sample, address) = start(name, &servers);
+        let folder = servers.folder();
         for (command, documented) in commands {
-            let output = run(&command.replace(ADDRESS, &address));
-            let shown = plain(&output.replace(&address, ADDRESS));
-            let mut rest = shown.as_str();
-            for part in plain(&documented).split("...") {
-                let found = rest.find(part);
-                let at = found
-                    .unwrap_or_else(|| panic!("{name}: {command}\nshows\n{output}\nand not\n{documented}"));
-                rest = &rest[at + part.len()..];
+            let deadline = Instant::now() + COMMAND_LIMIT;
+            loop {
+                let output = run(&command.replace(ADDRESS, &address), folder);
+                let output = output.replace(&address, ADDRESS);
+                if is_as_documented(&output, &documented) {
+                    break;
+                }
+                let in_time = only_looks(&command) && Instant::now() < deadline;
+                assert!(in_time, "{name}: {command}\nshows\n{output}\nand not\n{documented}");
+                std::thread::sleep(LOOK_INTERVAL);
             }
         }
     }
 }
 
+/// Whether the output has everything that is documented, in this order; `...` stands for anything.
+fn is_as_documented(output: &str, documented: &str) -> bool {
+    let (shown, documented) = (plain(output), plain(documented));
+    let mut rest = shown.as_str();
+    documented.split("...").all(|part| {
+        let found = rest.find(part);
+        rest = found.map_or("", |at| &rest[at + part.len()..]);
+        found.is_some()
+    })
+}
+
 /// The sample as its README starts it, and the host and port of its listener `http`.
-fn start(name: &str) -> (Running, String) {
+fn start(name: &str, servers: &Servers) -> (Running, String) {
     let mut command = mediary_command();
     command.args(["samples", "run", name]);
-    for free in FREE_PORTS {
-        command.args(["--set", free]);
+    let sets = servers.sets.iter().map(String::as_str);
+    for set in sets.chain(FREE_PORTS) {
+        command.args(["--set", set]);
     }
     let mut process = Running::start(command);
     let address = process.wait_for_stdout(START_LIMIT, |stdout| {
@@ -52,10 +72,20 @@ fn start(name: &str) -> (Running, String) {
     (process, address)
 }
 
-fn run(command: &str) -> String {
+/// Whether a command changes nothing. It is repeated: what it looks at takes a moment to come.
+fn only_looks(command: &str) -> bool {
+    command.starts_with("cat ") || command.starts_with("ls ")
+}
+
+fn run(command: &str, folder: &Path) -> String {
     let mut shell = Command::new("bash");
-    shell.args(["-c", command]);
-    Running::start(shell).wait(COMMAND_LIMIT).expect_success().stdout
+    shell.args(["-c", command]).current_dir(folder);
+    let end = Running::start(shell).wait(COMMAND_LIMIT);
+    match only_looks(command) {
+        // The file may come later.
+        true => end.stdout,
+        false => end.expect_success().stdout,
+    }
 }
 
 /// The commands of the `console` blocks, each with the output below it up to an empty line.
