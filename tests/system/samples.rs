@@ -4,6 +4,7 @@ mod http_as_rest;
 mod http_as_soap;
 mod order_files;
 mod queue_bridge;
+mod readmes;
 mod rest_to_soap;
 mod servers;
 mod service_gateway;

@@ -34,7 +34,10 @@ fn the_commands_of_the_readmes_show_what_is_written_there() {
                     break;
                 }
                 let in_time = only_looks(&command) && Instant::now() < deadline;
-                assert!(in_time, "{name}: {command}\nshows\n{output}\nand not\n{documented}");
+                assert!(
+                    in_time,
+                    "{name}: {command}\nshows\n{output}\nand not\n{documented}"
+                );
                 std::thread::sleep(LOOK_INTERVAL);
             }
         }
