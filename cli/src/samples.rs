@@ -8,8 +8,9 @@ use crate::new::prepare_folder;
 use crate::project::{self, Lasting};
 use crate::run::logging;
 use crate::servers;
-use crate::test::definition::{SendConfig, TestCase};
-use crate::test::expect::{Comparison, pretty};
+use crate::test::conversation::Conversation;
+use crate::test::definition::{SendConfig, TestCase, TestStep};
+use crate::test::expect::pretty;
 use crate::test::{local, runner, suite};
 use engine::config::Sources;
 use engine::workers::Workers;
@@ -154,10 +155,8 @@ fn start(sample: &Dir<'static>, once: bool, set: &[String], console: &mut Consol
     }
     let sources = loaded.project.sources.clone();
     let missing = runtime.block_on(servers::missing(&loaded.project));
-    if !missing.is_empty() {
-        for problem in missing {
-            console.error(problem);
-        }
+    if let Some(problem) = missing.first() {
+        console.error(problem);
         console.complain(needs(sample));
         return End::Problems;
     }
@@ -176,6 +175,7 @@ fn start(sample: &Dir<'static>, once: bool, set: &[String], console: &mut Consol
             Ok(served) => show(&served, &tests, &sources, once, console).await,
             Err(problem) => {
                 console.error(problem);
+                console.complain(needs(sample));
                 End::Problems
             }
         }
@@ -198,8 +198,10 @@ async fn show(
     let mut expected = true;
     for test in tests.iter().filter(|test| is_for_the_sample_itself(test)) {
         console.say(format_args!("\n{}", paint(STRONG, &test.name.value)));
-        for (send, expect) in test.exchanges() {
-            expected &= exchange(served, send, expect, sources, console).await;
+        let namespaces = Namespaces::new();
+        let mut conversation = Conversation::new(served, sources, &namespaces);
+        for step in test.exchanges() {
+            expected &= exchange(&mut conversation, &step, console).await;
         }
     }
     if !once {
@@ -224,56 +226,37 @@ async fn until_told_to_end() {
 /// Whether a test is about the sample as it stands, with its own backend, and not about one with mocks or other settings.
 fn is_for_the_sample_itself(test: &TestCase) -> bool {
     let plain = test.mocks.is_empty() && test.set.is_empty() && test.env.is_empty();
-    let typed = test.exchanges().iter().all(|(send, _)| send.to.is_none());
+    let typed = test.exchanges().iter().all(|step| step.send.to.is_none());
     test.live || (plain && typed)
 }
 
 /// One request and its reply; whether the reply was the expected one.
-async fn exchange(
-    served: &Served,
-    send: &SendConfig,
-    expect: Option<&crate::test::definition::Expect>,
-    sources: &Sources,
-    console: &mut Console,
-) -> bool {
-    if let Some((method, path)) = send.methods().first() {
+async fn exchange(conversation: &mut Conversation<'_>, step: &TestStep, console: &mut Console) -> bool {
+    if let Some((method, path)) = step.send.methods().first() {
         console.say(format_args!(
             "  {}",
-            paint(CODE, format_args!("{method} {}", path.as_str()))
+            paint(CODE, format!("{method} {}", path.as_str()))
         ));
     }
-    let received = match runner::request(served, send, sources).await {
-        Ok(received) => received,
-        Err(problem) => {
-            console.say(format_args!("  {}", paint(BAD, problem)));
-            return false;
+    let exchanged = conversation.exchange(step, |_, _| {}).await;
+    let fine = exchanged.failures.is_empty();
+    if let Ok(received) = &exchanged.received {
+        let mark = if fine {
+            paint(GOOD, "as expected")
+        } else {
+            paint(BAD, "not as expected")
+        };
+        console.say(format_args!(
+            "  {} {}  {mark}",
+            received.status,
+            paint(FAINT, received.media_type())
+        ));
+        let body = pretty(received);
+        if !body.is_empty() {
+            console.say(indented(&body, "    "));
         }
-    };
-    let namespaces = Namespaces::new();
-    let mut comparison = Comparison {
-        sources,
-        namespaces: &namespaces,
-        failures: Vec::new(),
-    };
-    if let Some(expect) = expect {
-        comparison.message(expect, &received);
     }
-    let fine = comparison.failures.is_empty();
-    let mark = if fine {
-        paint(GOOD, "as expected")
-    } else {
-        paint(BAD, "not as expected")
-    };
-    console.say(format_args!(
-        "  {} {}  {mark}",
-        received.status,
-        paint(FAINT, received.media_type())
-    ));
-    let body = pretty(&received);
-    if !body.is_empty() {
-        console.say(indented(&body, "    "));
-    }
-    for failure in &comparison.failures {
+    for failure in &exchanged.failures {
         console.say(format_args!("  {}", paint(BAD, &failure.diagnostic.message)));
     }
     fine
@@ -283,10 +266,13 @@ fn go_on(served: &Served, tests: &[TestCase], console: &mut Console) {
     console.say("\nIt goes on serving until Ctrl-C. Try it:");
     let url = runner::default_url(served).unwrap_or_default();
     let shown = tests.iter().filter(|test| is_for_the_sample_itself(test));
-    for (send, _) in shown.flat_map(TestCase::exchanges) {
-        let named = send.listener.as_ref().and_then(|name| served.url(name));
-        let url = named.unwrap_or(url);
-        console.say(format_args!("  {}", paint(CODE, curl(url, send))));
+    for step in shown.flat_map(TestCase::exchanges) {
+        let named = step.send.listener.as_ref().and_then(|name| served.url(name));
+        // What is kept of an earlier reply cannot be typed.
+        let line = curl(named.unwrap_or(url), &step.send);
+        if !line.contains("${") {
+            console.say(format_args!("  {}", paint(CODE, line)));
+        }
     }
 }
 

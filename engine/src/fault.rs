@@ -81,12 +81,14 @@ fault_codes! {
     SoapFault "backend.soap_fault" 502 Backend false 0 "The backend answered with a SOAP fault";
     Timeout "backend.timeout" 504 Backend true 101504 "The backend did not answer in time";
     CircuitOpen "backend.circuit_open" 503 Backend true 303001 "The backend is suspended after failures";
-    Unroutable "backend.unroutable" 502 Backend false 0 "The broker has no queue for the message";
+    Unroutable "backend.unroutable" 502 Backend true 0 "The broker has no queue for the message";
     NoEndpoint "backend.unavailable" 503 Backend true 303100 "No backend is available";
     Expression "gateway.expression" 500 Gateway false 0 "An expression could not be evaluated";
     Transformation "gateway.transformation" 500 Gateway false 601001 "The message could not be transformed";
     Thrown "gateway.thrown" 500 Gateway false 0 "The mediation raised a fault";
     Store "gateway.store" 503 Gateway true 0 "The message cannot be stored";
+    StoredAlready "gateway.stored_already" 409 Gateway false 0 "A message of this id is in the store already";
+    OutOfSequence "gateway.out_of_sequence" 409 Gateway false 0 "The message came after its turn";
     Unserved "gateway.unserved" 503 Gateway true 0 "Nothing serves this message now";
     Overloaded "gateway.overloaded" 503 Gateway true 0 "The gateway is at its limit";
     Draining "gateway.draining" 503 Gateway true 0 "The gateway is shutting down";

@@ -18,6 +18,15 @@ pub struct FileInfo {
     pub modified: Option<i64>,
 }
 
+impl FileInfo {
+    /// When it was last changed, as RFC 3339 in UTC: how messages tell it.
+    #[must_use]
+    pub fn modified_text(&self) -> Option<String> {
+        let at = jiff::Timestamp::from_millisecond(self.modified?).ok()?;
+        Some(at.to_string())
+    }
+}
+
 /// The content of a file, from an offset on.
 pub type Content = Pin<Box<dyn AsyncRead + Send + Sync>>;
 

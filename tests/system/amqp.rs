@@ -5,7 +5,7 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-const WAIT: Duration = Duration::from_secs(30);
+pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
 /// A proxy from queue `in` to a backend, with settings of the consumer.
 fn bridge(url: &str, backend: &Backend, consumer: &str) -> String {
@@ -24,7 +24,7 @@ fn publisher(url: &str, endpoint: &str) -> String {
 
 /// Waits until `done`; what is waited for is told where it never comes.
 #[track_caller]
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
         assert!(started.elapsed() < WAIT, "{what} did not happen");

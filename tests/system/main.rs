@@ -6,6 +6,7 @@
 )]
 
 mod amqp;
+mod amqp_store;
 mod check;
 mod docs;
 mod faithful;

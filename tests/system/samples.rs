@@ -1,5 +1,6 @@
 //! The samples do what their pages say: each is checked, run, tested by its own tests, and driven by foreign clients and backends.
 
+mod file_drop_api;
 mod http_as_rest;
 mod http_as_soap;
 mod order_files;
@@ -10,12 +11,13 @@ mod servers;
 mod service_gateway;
 mod throttled_backend;
 
-use mediary_tests::{Gateway, mediary, workspace_folder};
+use mediary_tests::{Gateway, Project, mediary, workspace_folder};
 use servers::Servers;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// All samples, as folders of `samples/`.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
+    "file-drop-api",
     "http-as-rest",
     "http-as-soap",
     "order-files",
@@ -33,6 +35,24 @@ const FREE_PORTS: [&str; 3] = [
 
 fn folder(name: &str) -> PathBuf {
     workspace_folder().join("samples").join(name)
+}
+
+/// A sample in a folder of its own, for one that writes beside its definitions.
+fn copy(name: &str, without: &[&str]) -> Project {
+    fn copy(from: &Path, root: &Path, without: &[&str], to: &Project) {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            if path.is_dir() {
+                copy(&path, root, without, to);
+            } else if !without.contains(&name) {
+                to.write(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let project = Project::files(&[]);
+    copy(&folder(name), &folder(name), without, &project);
+    project
 }
 
 /// A sample's gateway with other backends than its own: `endpoints` are pairs of a setting below `endpoints` and its value.
@@ -89,7 +109,7 @@ fn every_sample_runs_from_inside_the_binary() {
         let servers = Servers::start(name);
         let mut arguments = vec!["samples", "run", name, "--once"];
         let sets = servers.sets.iter().map(String::as_str);
-        for set in sets.chain(FREE_PORTS) {
+        for set in FREE_PORTS.into_iter().chain(sets) {
             arguments.extend(["--set", set]);
         }
         let end = mediary(&arguments).expect_success();

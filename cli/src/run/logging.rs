@@ -4,9 +4,9 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What is not logged unless the filter names it: the AMQP client reports as an error what is none here, such as a queue that is
-/// made because it does not exist yet; what matters of it is in our own lines.
-const QUIET: &str = "lapin=off";
+/// What libraries may say unless the operator asks for more. That of AMQP writes whole messages at `warn`, and calls it an error that a
+/// queue has to be declared; what it has to say about connections the listeners tell.
+const DEFAULTS: &str = "lapin=off";
 
 /// Starts logging with a level (`info`) or a filter (`info,mediary_engine=debug`).
 ///
@@ -14,7 +14,7 @@ const QUIET: &str = "lapin=off";
 /// Why the filter cannot be read.
 pub fn start(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::builder()
-        .parse(format!("{QUIET},{filter}"))
+        .parse(format!("{DEFAULTS},{filter}"))
         .map_err(|error| format!("`{filter}` is no log filter: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -41,6 +41,10 @@ pub struct TestStep {
     pub send: SendConfig,
     /// What has to come back. `calls` counts from this request on.
     pub expect: Option<Expect>,
+    /// What later requests need of the reply, by a name that they write as `${name}` in paths, headers and bodies: the name of a
+    /// header, or a JSONPath such as `$.id`.
+    #[serde(default)]
+    pub keep: Named<Text>,
 }
 
 /// A request: exactly one method with its path, or `to` an artifact without one, and at most one body.
@@ -181,6 +185,9 @@ pub struct Expect {
     pub fault: Option<Text>,
     /// The calls that mocks got: their number, or what each of them was, in order.
     pub calls: Named<RawNode>,
+    /// How long it may take until all of this holds. Until then a GET or HEAD is sent again; after other requests only calls are
+    /// waited for.
+    pub within: Option<Duration>,
 }
 
 /// A call that a mock got. What is not named is not checked.
@@ -231,10 +238,13 @@ impl TestCase {
 
     /// Its requests in order.
     #[must_use]
-    pub fn exchanges(&self) -> Vec<(&SendConfig, Option<&Expect>)> {
-        let first = self.send.iter().map(|send| (send, self.expect.as_ref()));
-        let more = self.steps.iter().map(|step| (&step.send, step.expect.as_ref()));
-        first.chain(more).collect()
+    pub fn exchanges(&self) -> Vec<TestStep> {
+        let first = self.send.iter().map(|send| TestStep {
+            send: send.clone(),
+            expect: self.expect.clone(),
+            keep: Named::default(),
+        });
+        first.chain(self.steps.iter().cloned()).collect()
     }
 }
 

@@ -10,7 +10,11 @@ use engine::config::{self, Node, Project};
 use engine::deployment::Deployment;
 use engine::workers::Workers;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+/// How long the listeners on servers may take to be up, and the pause between two looks.
+const UP_TIME: Duration = Duration::from_secs(10);
+const UP_PAUSE: Duration = Duration::from_millis(20);
 /// The port of the listener `http` where none is configured.
 const DEFAULT_PORT: u16 = 8290;
 
@@ -99,7 +103,27 @@ pub async fn serve(
             .await
             .map_err(|fault| fault.to_string())?;
     }
+    if servers == Servers::Used
+        && let Err(problem) = listeners_up(&served).await
+    {
+        served.gateway.drain().await;
+        return Err(problem);
+    }
     Ok(served)
+}
+
+/// Waits until all listeners are up: the queues that they declare are there then.
+async fn listeners_up(served: &Served) -> Result<(), String> {
+    let deadline = Instant::now() + UP_TIME;
+    loop {
+        match served.gateway.health.problems().first() {
+            None => return Ok(()),
+            Some((name, problem)) if Instant::now() >= deadline => {
+                return Err(format!("`{name}` cannot receive: {problem}"));
+            }
+            Some(_) => tokio::time::sleep(UP_PAUSE).await,
+        }
+    }
 }
 
 fn build(loaded: &mut Loaded, lasting: &Lasting, servers: Servers) -> Result<Deployment, String> {

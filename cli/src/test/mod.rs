@@ -2,6 +2,7 @@
 //! mock, so what is tested is what will run.
 
 pub mod body;
+pub mod conversation;
 mod coverage;
 pub mod definition;
 mod deliver;
@@ -13,6 +14,7 @@ pub mod local;
 mod mocks;
 mod redirect;
 pub mod runner;
+mod sandbox;
 pub mod suite;
 #[cfg(test)]
 mod tests;

@@ -107,9 +107,9 @@ impl Check<'_> {
             }
             self.mock(mock);
         }
-        for (send, expect) in exchanges {
-            self.send(send, test);
-            if let Some(expect) = expect {
+        for step in &exchanges {
+            self.send(&step.send, test);
+            if let Some(expect) = &step.expect {
                 self.expect(expect, test);
             }
         }
@@ -122,7 +122,7 @@ impl Check<'_> {
                 let message = "a message goes either to an artifact or, with a method, to a path".to_owned();
                 self.error("config.one_key", path.span(), message, None);
             }
-            [(_, path)] if path.as_str().starts_with('/') => {}
+            [(_, path)] if path.as_str().starts_with(['/', '$']) => {}
             [(_, path)] => {
                 let help = Some(format!("write `/{}`", path.as_str()));
                 self.error(

@@ -1,5 +1,7 @@
 //! The test command on whole projects: what passes, what fails and how that reads.
 
+mod queues;
+
 use crate::console::End;
 use crate::testing::{Ran, folder, mediary};
 
@@ -275,87 +277,85 @@ fn results_are_written_for_build_servers() {
     );
 }
 
-/// A queue that nobody must listen to in a test, and a queue and a folder that are written to.
-const QUEUES: &str = "\
-connections:
-  rabbit: { amqp: 'amqp://guest:guest@127.0.0.1:1' }
-  files: { ftp: { host: 127.0.0.1, port: 1 } }
+/// A stored message is delivered after the reply, and a file is dealt with after it was written.
+const BEHIND: &str = "\
 endpoints:
-  queue: { amqp: { connection: rabbit, routing_key: out }, timeout: 1s }
-  folder: { ftp: { connection: files, folder: out } }
+  back: { http: 'http://backend.invalid/base' }
+  drop: { file: ./drop }
+stores:
+  waiting: { durable: {} }
+processors:
+  waiting: { store: waiting, forward: { to: back, backoff: 10ms } }
 proxies:
-  orders:
-    from: { amqp: { connection: rabbit, queue: in } }
-    steps:
-      - set: { headers.x-from: \"${source.queue}\" }
-      - send: queue
-      - call: folder
-      - filter: { when: payload.wrong is defined, then: [{ throw: { code: a.b, status: 409, message: No } }] }
+  drop: { from: { file: { folder: ./drop, pattern: '*.in', after: { move: done }, every: 50ms } }, steps: [ { delay: 1ms } ] }
+apis:
+  a:
+    context: /a
+    routes:
+      POST /:
+        - store: { in: waiting, location: '/a/${vars.stored.id}' }
+      GET /{id}:
+        - store_state: { in: waiting, id: '${params.id}' }
+        - respond
+      GET /files/{name}:
+        - file_exists: { endpoint: drop, name: 'done/${params.name}', into: there }
+        - respond: { payload: { there: '${vars.there}' } }
 ";
 
-fn run_queues(test: &str, arguments: &[&str]) -> Ran {
-    let folder = folder(&[("p.yaml", QUEUES), ("p.test.yaml", test)]);
-    mediary(&[&["test", folder.path().to_str().unwrap()], arguments].concat())
+fn run_behind(test: &str) -> (Ran, tempfile::TempDir) {
+    let folder = folder(&[("p.yaml", BEHIND), ("p.test.yaml", test), ("drop/1.in", "text")]);
+    let ran = mediary(&["test", folder.path().to_str().unwrap()]);
+    (ran, folder)
 }
 
 #[test]
-fn a_message_is_delivered_to_what_has_no_port_and_queues_and_folders_are_mocked() {
-    let test = "\
-- name: done
-  mocks: { queue: { reply: { status: 202 } }, folder: { reply: { json: { stored: 1 } } } }
-  send: { to: orders, json: { a: 1 }, source: { queue: in } }
-  expect:
-    json: { stored: 1 }
-    calls: { queue: [{ method: POST, json: { a: 1 }, headers: { x-from: in } }], folder: 1 }
-- name: failed
-  mocks: { queue: {}, folder: { reply: { json: { wrong: 1 } } } }
-  send: { to: proxies.orders, text: x, source: { queue: in } }
-  expect: { status: 409, fault: a.b }
-- name: gone
-  mocks: { queue: { fault: refuse } }
-  send: { to: orders, text: x, source: { queue: in } }
-  expect: { fault: backend.connect }
-";
-    let ran = run_queues(test, &[]);
+fn what_comes_later_is_waited_for() {
+    let (ran, folder) = run_behind(
+        "\
+- name: a message on its way
+  mocks: { back: { replies: [ { status: 503, delay: 100ms }, { status: 204 } ] } }
+  steps:
+    - send: { POST: /a, json: { n: 1 } }
+      expect: { status: 202, calls: { back: [ { json: { n: 1 } }, { json: { n: 1 } } ] }, within: 10s }
+      keep: { id: $.id, place: location }
+    - send: { GET: '/a/${id}', headers: { x-id: '${id}' } }
+      expect: { json: { state: done }, within: 10s }
+    - send: { GET: '${place}' }
+      expect: { json: { state: done, attempts: 1 } }
+- name: a file on its way
+  send: { GET: /a/files/1.in }
+  expect: { json: { there: true }, within: 10s }
+",
+    );
     assert_eq!(ran.end, End::Fine, "{}{}", ran.out, ran.err);
-    let ran = run_queues("- { name: nowhere, send: { to: order } }", &[]);
-    assert_eq!(ran.end, End::Problems);
     assert!(
-        ran.out.contains("there is no `proxies.order` that receives"),
-        "{}",
-        ran.out
+        folder.path().join("drop/1.in").is_file(),
+        "the project's own folder is left alone"
     );
-    let ran = run_queues("- { name: both, send: { to: orders, GET: /a } }", &[]);
     assert!(
-        ran.err
-            .contains("either to an artifact or, with a method, to a path"),
-        "{}",
-        ran.err
+        !folder.path().join("data").exists(),
+        "the project's own store is left alone"
     );
 }
 
 #[test]
-fn live_tests_are_left_out_or_need_their_servers() {
-    let test = "- { name: real, live: true, send: { to: orders } }";
-    let ran = run_queues(test, &[]);
-    assert_eq!(ran.end, End::Problems);
-    assert!(ran.err.contains("run them with `--live`"), "{}", ran.err);
-    let ran = run_queues(test, &["--live"]);
-    assert_eq!(ran.end, End::Problems);
-    let expected = "nothing answers at 127.0.0.1:1, where the connection `rabbit` leads to";
-    assert!(ran.err.contains(expected), "{}", ran.err);
-
-    let mixed = format!(
-        "{test}\n- {{ name: mocked, mocks: {{ queue: {{}}, folder: {{}} }}, send: {{ to: orders, source: {{ queue: in }} }} }}"
+fn what_does_not_come_in_time_is_told() {
+    let (ran, _folder) = run_behind(
+        "\
+- name: nothing there
+  send: { GET: /a/files/2.in }
+  expect: { json: { there: true }, within: 120ms }
+- name: nothing to keep
+  mocks: { back: { reply: { status: 204 } } }
+  steps: [ { send: { POST: /a }, keep: { id: $.none } }, { send: { POST: /a }, keep: { id: x-none } } ]
+",
     );
-    let ran = run_queues(&mixed, &[]);
-    assert_eq!(ran.end, End::Fine, "{}{}", ran.out, ran.err);
-    assert!(ran.out.contains("1 live test left out"), "{}", ran.out);
-}
-
-#[test]
-fn line_breaks_of_csv_are_as_good_as_those_of_yaml() {
-    passes(
-        "- { name: a, mocks: { back: { reply: { text: \"a\\r\\nb\\r\\n\" } } }, send: { GET: /a/back }, expect: { text: \"a\\nb\" } }",
-    );
+    assert_eq!(ran.end, End::Problems);
+    for text in [
+        "`$.there` is `false`, not `true`",
+        "this is not one value of the body",
+        "the reply has no header `x-none`",
+    ] {
+        assert!(ran.out.contains(text), "{text:?} is not in\n{}", ran.out);
+    }
 }

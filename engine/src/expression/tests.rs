@@ -29,6 +29,7 @@ fn exchange(model: Model) -> Exchange {
         listeners: Vec::new(),
         entries: std::collections::HashMap::new(),
         stores: indexmap::IndexMap::new(),
+        startups: Vec::new(),
     });
     let entry = Entry {
         id: "id-1".to_owned(),

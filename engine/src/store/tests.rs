@@ -86,6 +86,29 @@ async fn messages_keep_their_order_and_leases_end() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_there_is_refused_and_the_message_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    for settings in ["memory: {}", "durable: {}"] {
+        let store = store(folder.path(), settings).await;
+        let mut first = message("chosen", None);
+        first.body = Bytes::from_static(b"first");
+        store.put(first).await.unwrap();
+        let fault = store.put(message("chosen", Some("k"))).await.unwrap_err();
+        assert_eq!(fault.code(), FaultCode::StoredAlready, "{fault}");
+        let there = store.list(None, 10).await.unwrap();
+        assert_eq!((there.len(), &*there[0].body), (1, &b"first"[..]));
+        assert_eq!(store.fill().unwrap().messages, 1);
+        let at_once = (0..20).map(|_| store.put(message("raced", None)));
+        let outcomes = futures_util::future::join_all(at_once).await;
+        let stored = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(stored, 1, "{outcomes:?}");
+        assert_eq!(store.fill().unwrap().messages, 2);
+        assert!(store.remove("chosen").await.unwrap());
+        store.put(message("chosen", None)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_full_store_refuses_until_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     for settings in ["memory: { messages_max: 1 }", "durable: { messages_max: 1 }"] {

@@ -2,19 +2,20 @@
 
 use super::servers::Servers;
 use super::{ALL, FREE_PORTS, folder};
-use mediary_tests::{Running, mediary_command};
-use std::path::Path;
+use mediary_tests::{Running, mediary, mediary_command};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// From the start until the sample has sent its requests and serves.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// For one command of a README.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks at what is not there yet.
+/// Between two looks at what takes a moment to come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// The address that READMEs name.
+/// The addresses that READMEs name: of the sample, and of its management port.
 const ADDRESS: &str = "localhost:8290";
+const MANAGEMENT: &str = "localhost:9164";
 
 #[test]
 fn the_commands_of_the_readmes_show_what_is_written_there() {
@@ -22,20 +23,22 @@ fn the_commands_of_the_readmes_show_what_is_written_there() {
         let readme = std::fs::read_to_string(folder(name).join("README.md")).unwrap();
         let commands = commands(&readme);
         assert!(commands.len() >= 2, "{name} shows how to use it");
-        let servers = Servers::start(name);
-        let (_sample, address) = start(name, &servers);
-        let folder = servers.folder();
+        let sample = if readme.contains("mediary samples copy") {
+            Sample::copied(name)
+        } else {
+            Sample::run(name)
+        };
+        let mut ids = Ids::default();
         for (command, documented) in commands {
             let deadline = Instant::now() + COMMAND_LIMIT;
             loop {
-                let output = run(&command.replace(ADDRESS, &address), folder);
-                let output = output.replace(&address, ADDRESS);
-                if is_as_documented(&output, &documented) {
+                let output = sample.shell(&ids.actual(&command));
+                ids.learn(&documented, &output);
+                if is_as_documented(&ids.documented(&output), &documented) {
                     break;
                 }
-                let in_time = only_looks(&command) && Instant::now() < deadline;
                 assert!(
-                    in_time,
+                    only_looks(&command) && Instant::now() < deadline,
                     "{name}: {command}\nshows\n{output}\nand not\n{documented}"
                 );
                 std::thread::sleep(LOOK_INTERVAL);
@@ -55,40 +58,137 @@ fn is_as_documented(output: &str, documented: &str) -> bool {
     })
 }
 
-/// The sample as its README starts it, and the host and port of its listener `http`.
-fn start(name: &str, servers: &Servers) -> (Running, String) {
-    let mut command = mediary_command();
-    command.args(["samples", "run", name]);
-    let sets = servers.sets.iter().map(String::as_str);
-    for set in sets.chain(FREE_PORTS) {
-        command.args(["--set", set]);
-    }
-    let mut process = Running::start(command);
-    let address = process.wait_for_stdout(START_LIMIT, |stdout| {
-        stdout.find("It goes on serving")?;
-        let listening = stdout
-            .lines()
-            .find_map(|line| line.strip_prefix("listening http http://"));
-        listening.map(str::to_owned)
-    });
-    let address = address.unwrap_or_else(|| panic!("{name} does not serve\n{}", process.stdout()));
-    (process, address)
-}
-
-/// Whether a command changes nothing. It is repeated: what it looks at takes a moment to come.
+/// Whether a command changes nothing. It is repeated, as a reader would, until what it looks at is there.
 fn only_looks(command: &str) -> bool {
     command.starts_with("cat ") || command.starts_with("ls ")
 }
 
-fn run(command: &str, folder: &Path) -> String {
-    let mut shell = Command::new("bash");
-    shell.args(["-c", command]).current_dir(folder);
-    let end = Running::start(shell).wait(COMMAND_LIMIT);
-    match only_looks(command) {
-        // The file may come later.
-        true => end.stdout,
-        false => end.expect_success().stdout,
+/// A sample at work as its README starts it.
+struct Sample {
+    _process: Running,
+    _servers: Servers,
+    /// Where the commands are typed.
+    folder: TempDir,
+    /// Addresses as the README has them, and as they are here.
+    addresses: [(&'static str, String); 2],
+}
+
+impl Sample {
+    fn run(name: &str) -> Self {
+        let mut command = mediary_command();
+        command.args(["samples", "run", name]);
+        Self::start(command, Servers::start(name), "It goes on serving")
     }
+
+    fn copied(name: &str) -> Self {
+        let copies = tempfile::tempdir().unwrap();
+        let copy = copies.path().join("copy");
+        mediary(&["samples", "copy", name, copy.to_str().unwrap()]).expect_success();
+        let mut command = mediary_command();
+        command.args(["run", "."]).current_dir(&copy);
+        let mut sample = Self::start(command, Servers::start_in(name, &copy), "ready");
+        sample.folder = copies;
+        sample
+    }
+
+    fn start(mut command: Command, servers: Servers, ready: &str) -> Self {
+        let sets = servers.sets.iter().map(String::as_str);
+        for set in FREE_PORTS.into_iter().chain(sets) {
+            command.args(["--set", set]);
+        }
+        let mut process = Running::start(command);
+        let address = |stdout: &str, listener: &str| {
+            let line = format!("listening {listener} http://");
+            let mut lines = stdout.lines();
+            lines.find_map(|it| it.strip_prefix(&line).map(str::to_owned))
+        };
+        let found = process.wait_for_stdout(START_LIMIT, |stdout| {
+            stdout.find(ready)?;
+            Some((address(stdout, "http")?, address(stdout, "management")?))
+        });
+        let (http, management) =
+            found.unwrap_or_else(|| panic!("it does not serve\n{}{}", process.stdout(), process.stderr()));
+        Self {
+            _process: process,
+            _servers: servers,
+            folder: tempfile::tempdir().unwrap(),
+            addresses: [(ADDRESS, http), (MANAGEMENT, management)],
+        }
+    }
+
+    /// What a command shows, with the addresses of the README.
+    fn shell(&self, command: &str) -> String {
+        let mut command = command.to_owned();
+        for (documented, actual) in &self.addresses {
+            command = command.replace(documented, actual);
+        }
+        let copy = self.folder.path().join("copy");
+        let (_, management) = &self.addresses[1];
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-c", &format!("{MEDIARY}\n{command}")])
+            .env("MEDIARY", mediary_command().get_program())
+            .env("MANAGEMENT", format!("http://{management}"))
+            .current_dir(if copy.is_dir() { &copy } else { self.folder.path() });
+        let end = Running::start(shell).wait(COMMAND_LIMIT);
+        // What a command looks at may not be there yet.
+        let end = if only_looks(&command) {
+            end
+        } else {
+            end.expect_success()
+        };
+        let mut output = end.stdout;
+        for (documented, actual) in &self.addresses {
+            output = output.replace(actual, documented);
+        }
+        output
+    }
+}
+
+/// The command as a README types it: this build, and the gateway of this test where it asks one.
+const MEDIARY: &str = r#"mediary() {
+    case "$1" in
+        store) "$MEDIARY" "$@" --url "$MANAGEMENT" ;;
+        *) "$MEDIARY" "$@" ;;
+    esac
+}"#;
+
+/// Ids are others each time: which ones of this run stand for those of the README.
+#[derive(Default)]
+struct Ids(Vec<(String, String)>);
+
+impl Ids {
+    /// Takes the ids of an output for those at the same places in the README.
+    fn learn(&mut self, documented: &str, shown: &str) {
+        for (documented, shown) in uuids(documented).into_iter().zip(uuids(shown)) {
+            if self.0.iter().all(|(known, _)| *known != documented) {
+                self.0.push((documented, shown));
+            }
+        }
+    }
+
+    fn actual(&self, text: &str) -> String {
+        let replace =
+            |text: String, (documented, actual): &(String, String)| text.replace(documented, actual);
+        self.0.iter().fold(text.to_owned(), replace)
+    }
+
+    fn documented(&self, text: &str) -> String {
+        let replace =
+            |text: String, (documented, actual): &(String, String)| text.replace(actual, documented);
+        self.0.iter().fold(text.to_owned(), replace)
+    }
+}
+
+/// The UUIDs in a text, in order.
+fn uuids(text: &str) -> Vec<String> {
+    let inside = |character: char| character.is_ascii_hexdigit() || character == '-';
+    let words = text.split(|character| !inside(character));
+    let is_uuid = |word: &&str| {
+        let lengths = word.split('-').map(str::len);
+        lengths.eq([8, 4, 4, 4, 12])
+    };
+    words.filter(is_uuid).map(str::to_owned).collect()
 }
 
 /// The commands of the `console` blocks, each with the output below it up to an empty line.
@@ -123,7 +223,7 @@ fn end_of_command(text: &str) -> usize {
     text.len()
 }
 
-/// Without blanks, which READMEs set as they like, and without what is different each time: ids and seconds to wait.
+/// Without blanks, which READMEs set as they like, and without what is different each time: ids of problems, times, seconds to wait.
 fn plain(text: &str) -> String {
     let mut plain: String = text
         .chars()
@@ -134,12 +234,15 @@ fn plain(text: &str) -> String {
         ("<instance>", "<"),
         ("retry-after:", "c"),
         ("ratelimit-reset:", "r"),
+        ("\"modified\":\"", "\""),
     ] {
-        let Some(start) = plain.find(before).map(|at| at + before.len()) else {
-            continue;
-        };
-        let end = plain[start..].find(after).map_or(plain.len(), |at| start + at);
-        plain.replace_range(start..end, "");
+        let mut from = 0;
+        while let Some(found) = plain[from..].find(before) {
+            let start = from + found + before.len();
+            let end = plain[start..].find(after).map_or(plain.len(), |at| start + at);
+            plain.replace_range(start..end, "");
+            from = start;
+        }
     }
     plain
 }

@@ -1,51 +1,59 @@
 //! Helper: the servers that some samples need.
 
-use mediary_tests::{RabbitMq, SampleServers, Vhost, mediary};
+use mediary_tests::{RabbitMq, SampleServers, Vhost, free_port, mediary};
 use std::path::Path;
 use tempfile::TempDir;
+
+/// The sample that brings file servers along.
+const FILES: &str = "order-files";
 
 /// What a sample needs, as long as this value lives.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
-    /// What leads the sample's connections there, for `--set`.
+    /// What leads the sample there, for `--set` behind the free ports.
     pub(super) sets: Vec<String>,
     _vhost: Option<Vhost>,
     _files: Option<SampleServers>,
-    /// A copy of the sample, for those whose commands work with files. It stands last: the servers end before their folder goes.
-    copy: Option<TempDir>,
+    /// Stands last: the servers end before their folder goes.
+    _copy: Option<TempDir>,
 }
 
 impl Servers {
     /// Starts what the sample needs; most need nothing.
     pub(super) fn start(name: &str) -> Self {
-        match name {
-            "queue-bridge" => Self::default().with_rabbit(),
-            "order-files" => Self::default().with_rabbit().with_files(name),
-            _ => Self::default(),
+        if name != FILES {
+            return Self::start_in(name, Path::new("."));
+        }
+        let copy = TempDir::with_prefix("mediary-sample-").unwrap();
+        mediary(&["samples", "copy", name, copy.path().to_str().unwrap()]).expect_success();
+        let servers = Self::start_in(name, copy.path());
+        Self {
+            _copy: Some(copy),
+            ..servers
         }
     }
 
-    /// Where the commands of the sample's README run.
-    pub(super) fn folder(&self) -> &Path {
-        self.copy.as_ref().map_or(Path::new("/"), TempDir::path)
-    }
-
-    fn with_rabbit(mut self) -> Self {
-        let vhost = RabbitMq::shared().vhost();
-        self.sets
-            .push(format!("connections.rabbit.amqp={}", vhost.amqp_url()));
-        self._vhost = Some(vhost);
-        self
-    }
-
-    fn with_files(mut self, name: &str) -> Self {
-        let copy = TempDir::with_prefix("mediary-sample-").unwrap();
-        mediary(&["samples", "copy", name, copy.path().to_str().unwrap()]).expect_success();
-        let files = SampleServers::start(copy.path());
-        self.sets.extend(files.sets());
-        self._files = Some(files);
-        self.copy = Some(copy);
-        self
+    /// The same for a copy of the sample, where those of the sample's own servers find their files.
+    pub(super) fn start_in(name: &str, copy: &Path) -> Self {
+        let mut servers = Self::default();
+        if [FILES, "queue-bridge"].contains(&name) {
+            let vhost = RabbitMq::shared().vhost();
+            servers
+                .sets
+                .push(format!("connections.rabbit.amqp={}", vhost.amqp_url()));
+            servers._vhost = Some(vhost);
+        }
+        if name == FILES {
+            let files = SampleServers::start(copy);
+            servers.sets.extend(files.sets());
+            servers._files = Some(files);
+            let backend = free_port();
+            servers.sets.extend([
+                format!("settings.listeners.backend.port={backend}"),
+                format!("endpoints.customers.http=http://localhost:{backend}/customers"),
+            ]);
+        }
+        servers
     }
 }
 

@@ -1,10 +1,11 @@
 //! A broker that can be connected to, and the pauses between attempts. Holds the link that all senders to it share.
 
+use super::connect::connect;
 use super::sender::Link;
 use arc_swap::ArcSwapOption;
+use lapin::Connection;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -51,14 +52,8 @@ impl Broker {
     /// # Errors
     /// Why there is none, without credentials.
     pub(super) async fn connect(&self, name: &str) -> Result<Connection, String> {
-        let properties = ConnectionProperties::default()
-            .with_connection_name(format!("mediary {name}").into_bytes().into());
-        let runtime = lapin::runtime::default_runtime().map_err(|error| error.to_string())?;
-        let connecting =
-            Connection::connect_uri_with_config(self.uri.clone(), properties, self.tls.clone(), runtime);
-        match timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(format!("{}: {error}", self.label)),
+        match timeout(CONNECT_TIMEOUT, connect(&self.uri, &self.tls, name)).await {
+            Ok(connection) => connection.map_err(|problem| format!("{}: {problem}", self.label)),
             Err(_) => Err(format!("{}: no connection within 10 seconds", self.label)),
         }
     }
@@ -102,9 +97,11 @@ impl Broker {
 
 fn label(uri: &AMQPUri) -> String {
     let vhost = percent_encoding::utf8_percent_encode(&uri.vhost, percent_encoding::NON_ALPHANUMERIC);
+    let host = &uri.authority.host;
+    let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
     format!(
-        "{}://{}:{}/{vhost}",
-        uri.scheme, uri.authority.host, uri.authority.port
+        "{}://{open}{host}{close}:{}/{vhost}",
+        uri.scheme, uri.authority.port
     )
 }
 
@@ -177,5 +174,8 @@ mod tests {
     fn a_label_shows_no_credentials() {
         let uri: AMQPUri = "amqp://me:secret@broker:5673/%2f".parse().unwrap();
         assert_eq!(label(&uri), "amqp://broker:5673/%2F");
+        let mut uri = uri;
+        uri.authority.host = "::1".to_owned();
+        assert_eq!(label(&uri), "amqp://[::1]:5673/%2F");
     }
 }

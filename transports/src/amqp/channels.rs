@@ -4,6 +4,7 @@
 //! flight on a channel and the broker confirms them at once. With one message on each channel there is no doubt, and what runs
 //! at the same time is bounded by the number of channels.
 
+use super::mapping;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::ShortString;
@@ -33,6 +34,8 @@ pub(super) enum PublishError {
     Unsent(String),
     /// The connection was lost; the broker may have the message.
     Lost(String),
+    /// The broker could not take it now: a queue is full, or is being made or moved.
+    Nacked(String),
     /// No queue gets it.
     Unroutable(String),
     /// The broker refuses it.
@@ -42,7 +45,11 @@ pub(super) enum PublishError {
 impl PublishError {
     pub(super) fn text(&self) -> &str {
         match self {
-            Self::Unsent(text) | Self::Lost(text) | Self::Unroutable(text) | Self::Refused(text) => text,
+            Self::Unsent(text)
+            | Self::Lost(text)
+            | Self::Nacked(text)
+            | Self::Unroutable(text)
+            | Self::Refused(text) => text,
         }
     }
 }
@@ -62,6 +69,11 @@ impl Channels {
         connection: &Connection,
         message: Publish<'_>,
     ) -> Result<(), PublishError> {
+        let (size, max) = (mapping::size(&message.properties), header_max(connection));
+        if size > max {
+            let problem = format!("the headers have {size} bytes, of which {max} fit into a frame");
+            return Err(PublishError::Refused(problem));
+        }
         let _slot = self.slots.acquire().await;
         let idle = self.idle.lock().pop();
         let channel = match idle.filter(|channel| channel.status().connected()) {
@@ -87,6 +99,14 @@ impl Channels {
     }
 }
 
+/// Most bytes of a message's headers: they must fit into one frame, or the broker ends the connection.
+pub(super) fn header_max(connection: &Connection) -> usize {
+    match connection.configuration().frame_max() {
+        0 => usize::MAX,
+        max => max as usize,
+    }
+}
+
 async fn open(connection: &Connection) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -99,7 +119,7 @@ fn judge(confirmation: Confirmation) -> Result<(), PublishError> {
         Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => Err(
             PublishError::Unroutable(format!("{} {}", returned.reply_code, returned.reply_text)),
         ),
-        Confirmation::Nack(None) => Err(PublishError::Refused(
+        Confirmation::Nack(None) => Err(PublishError::Nacked(
             "the broker did not take the message".to_owned(),
         )),
     }

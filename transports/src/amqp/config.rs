@@ -3,10 +3,12 @@
 mod connection;
 mod consumer;
 mod sender;
+mod store;
 
 pub(super) use connection::{ConnectionConfig, build as build_connection};
 pub(super) use consumer::{ConsumerConfig, build as build_consumer};
 pub(super) use sender::{SenderConfig, build as build_sender};
+pub(super) use store::{StoreConfig, build as build_store};
 
 use lapin::types::ShortString;
 

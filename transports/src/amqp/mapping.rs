@@ -151,6 +151,38 @@ pub(super) fn count(properties: &BasicProperties, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// A text that stands in the table.
+pub(super) fn text(properties: &BasicProperties, name: &str) -> Option<String> {
+    match properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+/// About how many bytes the properties have on the wire, where they must fit into one frame. Never too few.
+pub(super) fn size(properties: &BasicProperties) -> usize {
+    // Eleven texts of at most 256 bytes each, and some numbers.
+    const REST: usize = 3072;
+    properties.headers().as_ref().map_or(0, table_size) + REST
+}
+
+fn table_size(table: &FieldTable) -> usize {
+    let entries = table.inner().iter();
+    let entries = entries.map(|(name, value)| 1 + name.as_str().len() + value_size(value));
+    4 + entries.sum::<usize>()
+}
+
+fn value_size(value: &AMQPValue) -> usize {
+    1 + match value {
+        AMQPValue::ShortString(text) => 1 + text.as_str().len(),
+        AMQPValue::LongString(text) => 4 + text.as_bytes().len(),
+        AMQPValue::ByteArray(bytes) => 4 + bytes.as_slice().len(),
+        AMQPValue::FieldArray(values) => 4 + values.as_slice().iter().map(value_size).sum::<usize>(),
+        AMQPValue::FieldTable(table) => table_size(table),
+        _ => 8,
+    }
+}
+
 /// Properties from the headers of a message: the media type, its encoding and the table of all others. Headers that AMQP cannot
 /// name (longer than 255 bytes) are left out; of several values of one name the last one counts.
 pub(super) fn from_headers(headers: &HeaderMap) -> BasicProperties {

@@ -12,11 +12,14 @@
 mod broker;
 mod channels;
 mod config;
+mod connect;
 mod consumer;
 mod mapping;
 mod sender;
+mod store;
+mod topology;
 
-use engine::registry::{ConnectionSpec, EntrySpec, SenderSpec, TransportSpec};
+use engine::registry::{ConnectionSpec, EntrySpec, SenderSpec, StoreSpec, TransportSpec};
 use schemars::SchemaGenerator;
 
 /// The registration of AMQP.
@@ -40,5 +43,8 @@ pub(crate) const SPEC: TransportSpec = TransportSpec {
         schema: SchemaGenerator::subschema_for::<config::ConnectionConfig>,
         build: config::build_connection,
     }),
-    store: None,
+    store: Some(StoreSpec {
+        schema: SchemaGenerator::subschema_for::<config::StoreConfig>,
+        build: config::build_store,
+    }),
 };

@@ -227,6 +227,16 @@ pub(super) fn claim(root: &Path, from: &str, to: &str, whole: u64) -> Result<Cla
     })
 }
 
+/// Opens a file to read it. What is no file, such as a folder, is not there; a pipe would wait for ever for its writer.
+pub(super) fn open(root: &Path, path: &str) -> Result<File, Fault> {
+    let failed = |error| fault(error, path);
+    let full = resolve(root, path)?;
+    if !fs::symlink_metadata(&full).map_err(failed)?.is_file() {
+        return Err(failed(ErrorKind::NotFound.into()));
+    }
+    File::open(full).map_err(failed)
+}
+
 /// Removes empty folders.
 pub(super) fn prune(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -93,10 +93,7 @@ impl FileStore for LocalFolder {
     fn read<'a>(&'a self, path: &'a str, offset: u64) -> BoxFuture<'a, Result<Content, Fault>> {
         let path = path.to_owned();
         Box::pin(async move {
-            let open = move |root: &Path| {
-                let full = io::resolve(root, &path)?;
-                std::fs::File::open(full).map_err(|error| io::fault(error, &path))
-            };
+            let open = move |root: &Path| io::open(root, &path);
             let mut file = tokio::fs::File::from_std(self.run(open).await??);
             if offset > 0 {
                 let sought = file.seek(std::io::SeekFrom::Start(offset)).await;

@@ -14,7 +14,7 @@ mod config;
 mod folder;
 mod listener;
 mod media;
-mod path;
+pub(crate) mod path;
 mod sender;
 mod serve;
 mod settle;

@@ -46,11 +46,12 @@ pub(crate) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// A path below a folder.
+/// A path below a folder; either may be empty.
 pub(crate) fn join(folder: &str, path: &str) -> String {
-    match folder.trim_end_matches('/') {
-        "" => path.to_owned(),
-        folder => format!("{folder}/{path}"),
+    match (folder, path) {
+        ("", path) => path.to_owned(),
+        (folder, "") => folder.to_owned(),
+        (folder, path) => format!("{}/{path}", folder.trim_end_matches('/')),
     }
 }
 
@@ -104,6 +105,14 @@ mod tests {
         ] {
             assert_eq!(check(bad).unwrap_err().name(), "client.bad_request", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn folders_and_paths_join() {
+        assert_eq!(join("", "a"), "a");
+        assert_eq!(join("a", ""), "a");
+        assert_eq!(join("a/", "b/c"), "a/b/c");
+        assert_eq!(join("/", "a"), "/a");
     }
 
     #[test]

@@ -30,10 +30,6 @@ impl Taken {
 
     /// What expressions read as `source`.
     pub(super) fn source(&self) -> Json {
-        let modified = self
-            .file
-            .modified
-            .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
         let path = &self.file.path;
         let size = self
             .content
@@ -44,7 +40,7 @@ impl Taken {
             "path": path,
             "folder": path::parent(path),
             "size": size,
-            "modified": modified.map(|at| at.to_string()),
+            "modified": self.file.modified_text(),
         })
     }
 }

@@ -32,6 +32,11 @@ impl Failure {
             broken: false,
         }
     }
+
+    /// Whether another session may get further.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.broken || self.fault.code() == FaultCode::Connect
+    }
 }
 
 impl From<Fault> for Failure {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 /// A connection to a broker.
@@ -130,6 +131,9 @@ fn uri(config: &ConnectionConfig, cx: &mut Build<'_>) -> Option<AMQPUri> {
         );
         return None;
     };
+    if let Some(address) = ipv6(config.url.as_str()) {
+        uri.authority.host = address.to_string();
+    }
     if uri.vhost.is_empty() && uri.authority.host.is_empty() {
         uri.authority.host = "localhost".to_owned();
     }
@@ -143,6 +147,15 @@ fn uri(config: &ConnectionConfig, cx: &mut Build<'_>) -> Option<AMQPUri> {
     let heartbeat = u16::try_from(seconds).unwrap_or(u16::MAX);
     uri.query.heartbeat.get_or_insert(heartbeat);
     Some(uri)
+}
+
+/// The host of a URL where it is an address of IPv6, which the library takes for none and so for `localhost`.
+fn ipv6(url: &str) -> Option<Ipv6Addr> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let (address, _) = host.strip_prefix('[')?.split_once(']')?;
+    address.parse().ok()
 }
 
 fn tls(config: Option<&TlsConfig>, cx: &mut Build<'_>) -> Option<OwnedTLSConfig> {
@@ -172,4 +185,22 @@ fn tls(config: Option<&TlsConfig>, cx: &mut Build<'_>) -> Option<OwnedTLSConfig>
         }
     }
     Some(tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_ipv6_is_found_wherever_it_stands() {
+        let found = |url: &str| ipv6(url).map(|address| address.to_string());
+        assert_eq!(found("amqp://[::1]").as_deref(), Some("::1"));
+        assert_eq!(
+            found("amqps://me:p%40ss@[fe80::1]:5671/v?heartbeat=5").as_deref(),
+            Some("fe80::1")
+        );
+        assert_eq!(found("amqp://localhost/[::1]"), None);
+        assert_eq!(found("amqp://10.0.0.1"), None);
+        assert_eq!(found("amqp://[::1"), None);
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::connection::choose;
 use super::name;
-use crate::amqp::consumer::{AmqpListener, Binding, OnFault, QueueKind, Settings};
+use crate::amqp::consumer::{AmqpListener, Binding, OnFault, Settings};
+use crate::amqp::topology::QueueKind;
 use engine::build::Build;
 use engine::config::{Duration, Node, OneOrMany, Size, Spanned, Text};
 use engine::registry::EntryPoint;

@@ -95,11 +95,7 @@ impl Received {
     }
 
     fn first(&self, name: &str) -> Option<String> {
-        let value = self.properties.headers().as_ref()?.inner().get(name)?;
-        match value {
-            AMQPValue::LongString(text) => Some(text.to_string()),
-            _ => None,
-        }
+        mapping::text(&self.properties, name)
     }
 
     /// Its properties for the next attempt, with the count.

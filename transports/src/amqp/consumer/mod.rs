@@ -1,12 +1,13 @@
 //! The receiving half: a queue as the entry of a proxy.
 
 mod acks;
+mod bindings;
 mod message;
 mod session;
 mod settle;
-mod topology;
 
 use super::broker::{Backoff, Broker};
+use super::topology::QueueKind;
 use engine::fault::Fault;
 use engine::gateway::Gateway;
 use engine::mediator::BoxFuture;
@@ -40,13 +41,6 @@ pub(super) struct Settings {
     pub(super) backoff_max: Duration,
     pub(super) on_fault: OnFault,
     pub(super) body_max: usize,
-}
-
-/// A kind of queue to declare.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum QueueKind {
-    Quorum,
-    Classic { durable: bool, auto_delete: bool },
 }
 
 /// What becomes of a message that is given up.

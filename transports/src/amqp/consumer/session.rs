@@ -3,7 +3,7 @@
 
 use super::acks::{Acks, Order, Verdict};
 use super::settle::Deliverer;
-use super::{Shared, topology};
+use super::{Shared, bindings};
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{
@@ -34,7 +34,7 @@ pub(super) async fn run(shared: &Shared, up: impl FnMut()) -> Result<(), String>
 }
 
 async fn receive(shared: &Shared, connection: &Connection, mut up: impl FnMut()) -> Result<(), String> {
-    topology::ensure(connection, &shared.settings).await?;
+    bindings::ensure(connection, &shared.settings).await?;
     let (channel, mut consumer) = open(shared, connection)
         .await
         .map_err(|error| error.to_string())?;

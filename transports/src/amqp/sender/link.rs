@@ -1,6 +1,6 @@
 //! The connection that all senders to a broker share, with its reply queue.
 
-use crate::amqp::channels::{Channels, Publish, PublishError};
+use crate::amqp::channels::{Channels, Publish, PublishError, header_max};
 use engine::fault::{Fault, FaultCode};
 use futures_util::StreamExt;
 use lapin::message::Delivery;
@@ -38,7 +38,16 @@ impl Link {
         self.connection.status().connected() && replies.is_none_or(|replies| replies.waiting.lock().is_some())
     }
 
-    pub(super) async fn publish(&self, message: Publish<'_>) -> Result<(), PublishError> {
+    pub(in crate::amqp) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Most bytes of a message's headers.
+    pub(in crate::amqp) fn header_max(&self) -> usize {
+        header_max(&self.connection)
+    }
+
+    pub(in crate::amqp) async fn publish(&self, message: Publish<'_>) -> Result<(), PublishError> {
         self.channels.publish(&self.connection, message).await
     }
 

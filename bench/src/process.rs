@@ -2,8 +2,9 @@
 
 use crate::Outcome;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Linux reports CPU time to user space in ticks of this length (USER_HZ is 100).
@@ -14,27 +15,29 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const PATH_OF_SERVERS: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 
 /// A process pinned to a core; it and its descendants end with this value.
-pub(super) struct Child {
+pub(crate) struct Child {
     name: String,
     child: std::process::Child,
+    /// What it prints, where that is piped. A thread reads it, so that the pipe never fills.
+    lines: Option<mpsc::Receiver<String>>,
 }
 
 /// What a process tree has used.
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// User and system time since the start, of ended children too.
-    pub(super) cpu_time: Duration,
+    pub(crate) cpu_time: Duration,
     /// The sum of the highest resident sizes.
-    pub(super) peak_memory_bytes: u64,
+    pub(crate) peak_memory_bytes: u64,
     /// The sum of the resident sizes now.
-    pub(super) resident_memory_bytes: u64,
+    pub(crate) resident_memory_bytes: u64,
 }
 
 impl Child {
     /// Starts a command on one core. `taskset` replaces itself with it, so the process id is the command's.
-    pub(super) fn start(command: &[String], core: u8, stdout: Stdio) -> Outcome<Self> {
+    pub(crate) fn start(command: &[String], core: u8, stdout: Stdio) -> Outcome<Self> {
         let name = command.first().ok_or("an empty command")?.clone();
         let path = std::env::var("PATH").unwrap_or_default();
-        let child = Command::new("taskset")
+        let mut child = Command::new("taskset")
             .args(["-c", &core.to_string()])
             .args(command)
             .env("PATH", format!("{path}:{PATH_OF_SERVERS}"))
@@ -42,25 +45,20 @@ impl Child {
             .stdout(stdout)
             .spawn()
             .map_err(|error| format!("taskset: {error}"))?;
-        Ok(Self { name, child })
+        let lines = child.stdout.take().map(lines);
+        Ok(Self { name, child, lines })
     }
 
-    /// The first line of standard output. What follows is dropped, so the pipe never fills.
-    pub(super) fn first_line(&mut self) -> Outcome<String> {
-        let pipe = self
-            .child
-            .stdout
-            .take()
-            .ok_or("standard output was read before")?;
-        let mut lines = BufReader::new(pipe);
-        let mut line = String::new();
-        lines.read_line(&mut line)?;
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Ok(line.trim_end().to_owned())
+    /// The next line of standard output, which has to come within `limit`.
+    pub(crate) fn next_line(&mut self, limit: Duration) -> Outcome<String> {
+        let lines = self.lines.as_ref().ok_or("standard output is not piped")?;
+        lines
+            .recv_timeout(limit)
+            .map_err(|_| format!("{} printed nothing within {limit:?}", self.name).into())
     }
 
     /// Fails when the process has ended.
-    pub(super) fn check_running(&mut self) -> Outcome<()> {
+    pub(crate) fn check_running(&mut self) -> Outcome<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => Err(format!("{} ended: {status}", self.name).into()),
@@ -68,7 +66,7 @@ impl Child {
     }
 
     /// What the process and its descendants have used so far.
-    pub(super) fn usage(&self) -> Outcome<Usage> {
+    pub(crate) fn usage(&self) -> Outcome<Usage> {
         let tree = self.tree()?;
         let ticks: u32 = tree.values().sum();
         let sum = |field| tree.keys().map(|id| memory_bytes(*id, field)).sum();
@@ -80,7 +78,7 @@ impl Child {
     }
 
     /// Ends the process in order, or by force when it does not follow, and with it its descendants.
-    pub(super) fn stop(mut self) -> Outcome<()> {
+    pub(crate) fn stop(mut self) -> Outcome<()> {
         let tree: Vec<_> = self.tree()?.into_keys().collect();
         signal("TERM", &[self.child.id()]);
         let deadline = Instant::now() + END_LIMIT;
@@ -118,6 +116,18 @@ impl Child {
     }
 }
 
+/// The lines of a pipe, as they come.
+fn lines(pipe: std::process::ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            // When nobody reads any more the rest is dropped, but read.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         // Both fail only when the process has ended already.
@@ -129,13 +139,8 @@ impl Drop for Child {
 }
 
 /// Runs a command on one core to its end and returns its standard output.
-pub(super) fn run_to_end(command: &[String], core: u8, limit: Duration) -> Outcome<String> {
+pub(crate) fn run_to_end(command: &[String], core: u8, limit: Duration) -> Outcome<String> {
     let mut process = Child::start(command, core, Stdio::piped())?;
-    let mut pipe = process.child.stdout.take().ok_or("standard output is piped")?;
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        pipe.read_to_string(&mut text).map(|_| text)
-    });
     let deadline = Instant::now() + limit;
     let status = loop {
         if let Some(status) = process.child.try_wait()? {
@@ -149,9 +154,8 @@ pub(super) fn run_to_end(command: &[String], core: u8, limit: Duration) -> Outco
     if !status.success() {
         return Err(format!("{}: {status}", process.name).into());
     }
-    Ok(reader
-        .join()
-        .map_err(|_| "the reader of standard output panicked")??)
+    let lines = process.lines.take().ok_or("standard output is piped")?;
+    Ok(lines.iter().collect::<Vec<_>>().join("\n"))
 }
 
 struct Process {
@@ -225,7 +229,7 @@ mod tests {
             .map(str::to_owned)
             .into();
         let mut process = Child::start(&command, 0, Stdio::piped()).unwrap();
-        assert_eq!(process.first_line().unwrap(), "up");
+        assert_eq!(process.next_line(Duration::from_secs(5)).unwrap(), "up");
         let deadline = Instant::now() + Duration::from_secs(20);
         while process.usage().unwrap().cpu_time < TICK * 3 {
             assert!(Instant::now() < deadline, "the busy grandchild uses no time");
