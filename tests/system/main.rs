@@ -17,5 +17,6 @@ mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod split;
 mod streaming;
 mod tidy;

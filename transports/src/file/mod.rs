@@ -1,5 +1,6 @@
 //! Local folders: files become messages, messages become files.
 
+mod alive;
 mod io;
 mod local;
 mod watch;
