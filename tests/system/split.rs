@@ -27,7 +27,7 @@ fn project(url: &str, listener: &str, more: &str) -> Project {
         (
             "mediary.yaml",
             &format!(
-                "settings: {{ listeners: {{ http: {{ port: 0 }} }}, management: {{ port: 0 }}, shutdown_grace: 2s }}\nendpoints: {{ backend: {{ http: \"{url}\" }} }}\n{more}\nproxies:\n  p:\n    from: {{ file: {{ folder: in, every: 100ms, {listener} }} }}\n    steps:\n      - set: {{ headers: {{ x-index: \"${{source.part.index}}\", x-offset: \"${{source.part.offset}}\", x-count: \"${{source.part.count}}\", x-last: \"${{source.part.last}}\" }} }}\n      - call: backend\n"
+                "settings: {{ listeners: {{ http: {{ port: 0 }} }}, management: {{ port: 0 }}, shutdown_grace: 2s, namespaces: {{ n: urn:n }} }}\nendpoints: {{ backend: {{ http: \"{url}\" }} }}\n{more}\nproxies:\n  p:\n    from: {{ file: {{ folder: in, every: 100ms, {listener} }} }}\n    steps:\n      - set: {{ headers.x-index: \"${{source.part.index}}\", headers.x-offset: \"${{source.part.offset}}\", headers.x-count: \"${{source.part.count}}\", headers.x-last: \"${{source.part.last}}\" }}\n      - call: backend\n"
             ),
         ),
         ("in/.keep", ""),
@@ -199,11 +199,7 @@ fn every_format_comes_in_small_documents_of_its_own() {
         ),
     ] {
         let backend = ok();
-        let project = project(
-            &backend.url(),
-            &format!("split: {split}"),
-            "namespaces: { n: urn:n }",
-        );
+        let project = project(&backend.url(), &format!("split: {split}"), "");
         let folder = input(&project);
         fs::write(folder.join(name), content).unwrap();
         fs::write(folder.join("empty.csv"), "").unwrap();
@@ -359,11 +355,7 @@ fn a_part_that_failed_stops_its_file_or_is_set_aside() {
 #[test]
 fn parts_become_dead_letters() {
     let backend = refusing();
-    let mut project = project(
-        &backend.url(),
-        "split: rows",
-        "stores: { dead: { file: dead.redb } }",
-    );
+    let mut project = project(&backend.url(), "split: rows", "stores: { dead: { durable: {} } }");
     let yaml = fs::read_to_string(project.folder().join("mediary.yaml")).unwrap();
     project.write(
         "mediary.yaml",
@@ -377,14 +369,14 @@ fn parts_become_dead_letters() {
     });
     assert_eq!(backend.requests().len(), 6);
     project = gateway.kill();
-    let listed = mediary(&[
-        "store",
-        "list",
-        "dead",
-        "--project",
-        &project.folder().display().to_string(),
-    ]);
-    println!("{}", listed.output());
+    let folder = project.folder().display().to_string();
+    let listed = mediary(&["store", "list", "dead", "--project", &folder]).expect_success();
+    assert_eq!(
+        listed.stdout.matches("backend.status").count(),
+        2,
+        "{}",
+        listed.output()
+    );
 }
 
 /// The same over SFTP: the download streams, and is no larger in memory.

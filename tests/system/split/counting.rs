@@ -1,6 +1,6 @@
 //! Helper: A backend that keeps nothing: it compares each body with the rows that have to come next.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
