@@ -302,7 +302,9 @@ fn a_file_that_cannot_be_settled_is_alone() {
         });
     }
     fs::remove_file(input.join("blocked")).unwrap();
-    until("the blocked one, too", || names(&input.join("blocked")).len() == 1);
+    until("the blocked one, too", || {
+        names(&input.join("blocked")).len() == 1
+    });
     running.drain();
     assert_eq!(seen("alone").len(), 8);
 }

@@ -30,7 +30,7 @@ pub(crate) struct FolderConfig {
     pub minimum_age: Option<Duration>,
     /// Leaves files alone whose size has not been the same for this long: writers that use no temporary name.
     pub stable_for: Option<Duration>,
-    /// Most files taken from one look at the folder.
+    /// Most files taken from one look at the folder: those that come meanwhile wait for the next look.
     #[serde(default = "batch")]
     #[schemars(range(min = 1, max = 100_000))]
     pub batch: usize,
@@ -186,7 +186,7 @@ fn second() -> Duration {
 }
 
 fn batch() -> usize {
-    1000
+    10_000
 }
 
 fn one() -> usize {

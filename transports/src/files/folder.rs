@@ -24,7 +24,8 @@ const LIST_MAX: usize = 100_000;
 const CLAIM_AHEAD: usize = 64;
 /// Files of at most so many bytes are read while they are claimed.
 const WHOLE_BYTES: u64 = 64 << 10;
-/// Most files that wait to be settled.
+/// Most files that wait to be settled where that is cheap. Elsewhere it is the concurrency, because what was delivered and is not settled
+/// comes again after a crash.
 const SETTLE_QUEUE: usize = 256;
 /// The longest wait after the folder could not be read.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -73,7 +74,12 @@ impl Folder {
         settings: &Arc<Settings>,
         store: &Arc<dyn FileStore>,
     ) -> (Arc<Self>, Finished) {
-        let (settle, settling) = mpsc::channel(SETTLE_QUEUE);
+        let queue = if store.batches() {
+            SETTLE_QUEUE
+        } else {
+            settings.concurrency.max(1)
+        };
+        let (settle, settling) = mpsc::channel(queue);
         let (alive, finished) = mpsc::channel(1);
         // Parts are worked on at once instead of files.
         let files = if settings.split.is_some() {
@@ -293,8 +299,9 @@ pub(super) fn start(folder: &Arc<Folder>) {
     let (looking, keeping) = (Arc::clone(folder), Arc::clone(folder));
     workers.spawn(async move { look_on(looking, settle).await });
     workers.spawn(async move {
+        let listener = &keeping.settings.artifact;
         tokio::select! {
-            () = keeping.owner.keep(&*keeping.store, &keeping.settings.artifact, &keeping.wake) => {}
+            () = keeping.owner.keep(&*keeping.store, listener, &keeping.wake, &keeping.held) => {}
             () = keeping.reached(Phase::Halting) => {}
         }
     });
