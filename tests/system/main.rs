@@ -19,6 +19,7 @@ mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod split;
 mod stores;
 mod steps;
 mod streaming;
