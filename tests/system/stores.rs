@@ -157,6 +157,7 @@ async fn a_gateway_that_is_killed_in_the_middle_loses_nothing_that_it_accepted()
     assert_eq!(lost, Vec::<&String>::new(), "of {} answered", answered.len());
     assert!(answered.len() > COUNT - KILLS * 16 - 1, "{}", answered.len());
     let duplicates = arrived.len() - distinct.len();
+    eprintln!("{duplicates} duplicates of {KILLS} kills");
     // Delivered, but settled after the last commit began: those under way, and what arrives within two commits.
     assert!(
         duplicates <= KILLS * 250,
