@@ -264,7 +264,10 @@ fn columns(line: &Json) -> String {
         line["key"].clone(),
         line["artifact"].clone(),
         fault("code"),
-        fault("message"),
+        match fault("detail") {
+            Json::Null => fault("message"),
+            detail => detail,
+        },
     ];
     let text = |value: Json| match value {
         Json::Null => None,

@@ -152,7 +152,7 @@ async fn a_gateway_that_is_killed_in_the_middle_loses_nothing_that_it_accepted()
     wait_for_fill(&gateway, "orders", 0).await;
     let arrived = bodies(&backend.requests());
     let distinct: HashSet<&String> = arrived.iter().collect();
-    let answered = answered.lock();
+    let answered = answered.lock().clone();
     let lost: Vec<&String> = answered.iter().filter(|body| !distinct.contains(body)).collect();
     assert_eq!(lost, Vec::<&String>::new(), "of {} answered", answered.len());
     assert!(answered.len() > COUNT - KILLS * 16 - 1, "{}", answered.len());

@@ -102,6 +102,19 @@ impl Gateway {
         ))
     }
 
+    /// The store that a processor took the letter's message from remembers that it failed. Whoever asks there for its state shall know.
+    fn tell_origin(&self, letter: &StoredMessage) {
+        let Some(source) = letter.source.as_deref() else {
+            return;
+        };
+        let (store, id) = (source["store"].as_str(), source["id"].as_str());
+        if let (Some(store), Some(id)) = (store, id)
+            && let Some(store) = self.deployment().stores.get(store)
+        {
+            store.delivered_after_all(id);
+        }
+    }
+
     /// What became of it, or why it stays in the store.
     async fn replay_one(
         self: &Arc<Self>,
@@ -134,6 +147,7 @@ impl Gateway {
         if let Err(fault) = self.again(&route, request, entry).await {
             return Ok(Err(fault.to_string()));
         }
+        self.tell_origin(&message);
         match store.remove(&id).await? {
             true => Ok(Ok("delivered")),
             false => Ok(Ok("delivered, and removed by somebody else meanwhile")),

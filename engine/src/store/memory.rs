@@ -150,6 +150,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn delivered_after_all(&self, id: &str) {
+        self.queue.delivered_after_all(id);
+    }
+
     fn place(&self, stream: &str) -> Option<i64> {
         self.queue.place(stream)
     }
