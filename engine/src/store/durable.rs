@@ -1,7 +1,7 @@
 //! `durable`: a store in a file. What is stored survives a crash of the process and of the machine.
 
 use super::finished::Memory;
-use super::queue::{Found, Limits, Order, Settled, Slot};
+use super::slot::{Found, Limits, Order, Settled, Slot};
 use super::writer::{Operation, StoreFile, Written};
 use super::{
     Fill, MessageState, Place, Settlement, Store, StoredMessage, record, store_fault, stored_already,
