@@ -5,7 +5,8 @@
 
 use super::finished::{Ended, Memory, Recent};
 use super::places::Places;
-use super::slot::{Found, Limits, Order, Settled, Slot};
+pub use super::slot::{Found, Order, Slot};
+use super::slot::{Limits, Settled};
 use super::{Fill, MessageState, Place, Settlement, Stage};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

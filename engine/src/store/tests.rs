@@ -195,12 +195,26 @@ async fn messages_that_are_too_old_are_moved() {
     let deployment = deployment_in(REGISTRY, yaml, folder.path()).unwrap_or_else(|text| panic!("{text}"));
     let (store, dead) = (&deployment.stores["s"], &deployment.stores["dead"]);
     store.open().await.unwrap();
+    // One that was moved already when a crash came before its removal.
+    dead.put(message("old", None)).await.unwrap();
     store.put(message("old", None)).await.unwrap();
+    for number in 0..250 {
+        store.put(message(&format!("more {number}"), None)).await.unwrap();
+    }
     let moved = tokio::time::timeout(Duration::from_secs(20), dead.take(1))
         .await
         .unwrap()
         .unwrap();
     assert_eq!(ids(&moved), ["old"]);
+    let empty = async {
+        while store.fill() != Some(Fill::default()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), empty)
+        .await
+        .expect("all are moved");
+    assert_eq!(dead.fill().unwrap().messages, 251);
     assert_eq!(store.state("old").unwrap().stage, Stage::Failed);
 }
 
