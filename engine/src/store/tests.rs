@@ -73,6 +73,10 @@ async fn keeps_order_and_leases(store: &dyn Store) {
     assert_eq!(ids(&store.list(Some("a2"), 10).await.unwrap()), ["x"]);
     assert!(store.remove("x").await.unwrap());
     assert!(!store.remove("x").await.unwrap());
+    store.put(message("y", None)).await.unwrap();
+    store.put(message("z", None)).await.unwrap();
+    let several = ["y", "unknown", "z"].map(str::to_owned);
+    assert_eq!(store.remove_all(&several).await.unwrap(), 2);
     assert_eq!(store.fill().unwrap().messages, 1);
     assert!(store.get("a2").await.unwrap().is_some());
 }

@@ -217,7 +217,8 @@ async fn what_is_queued_is_served_when_a_reload_removes_the_artifact() {
         let settled = deliver(&gateway, "proxies.a", &format!("removed {number}")).await;
         assert!(matches!(settled, Settled::Done(_)), "{settled:?}");
     }
-    let without = built_proxies("  other: { from: { local: other }, steps: [ { keep: { milliseconds: 1 } } ] }\n");
+    let without =
+        built_proxies("  other: { from: { local: other }, steps: [ { keep: { milliseconds: 1 } } ] }\n");
     gateway.reload(without).await.unwrap();
     let served = async {
         while kept("removed").len() < 4 {
