@@ -52,7 +52,7 @@ async fn keeps_order_and_leases(store: &dyn Store) {
     assert_eq!(store.state("a1").unwrap().stage, Stage::Processing);
     assert_eq!(store.state("a2").unwrap().stage, Stage::Waiting);
     let retry = Settlement::Retry {
-        pause: Duration::from_millis(20),
+        pause: Duration::from_millis(500),
         counted: true,
     };
     store.settle("a1", retry).await.unwrap();
@@ -75,6 +75,20 @@ async fn keeps_order_and_leases(store: &dyn Store) {
     assert!(!store.remove("x").await.unwrap());
     assert_eq!(store.fill().unwrap().messages, 1);
     assert!(store.get("a2").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn several_messages_are_removed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for settings in ["memory: {}", "durable: {}"] {
+        let store = store(folder.path(), settings).await;
+        for id in ["a", "b", "c"] {
+            store.put(message(id, None)).await.unwrap();
+        }
+        let several = ["a", "unknown", "c"].map(str::to_owned);
+        assert_eq!(store.remove_all(&several).await.unwrap(), 2);
+        assert_eq!(ids(&store.list(None, 9).await.unwrap()), ["b"]);
+    }
 }
 
 #[tokio::test]
