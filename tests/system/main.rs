@@ -6,6 +6,7 @@
 )]
 
 mod amqp;
+mod amqp_edges;
 mod amqp_store;
 mod check;
 mod docs;
@@ -18,6 +19,8 @@ mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod split;
 mod stores;
+mod steps;
 mod streaming;
 mod tidy;

@@ -1,16 +1,18 @@
 //! What the samples' READMEs show is what happens: their commands are run, and their output is compared.
 
+use super::servers::Servers;
 use super::{ALL, FREE_PORTS, folder};
 use mediary_tests::{Running, free_port, mediary, mediary_command};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// From the start until the sample has sent its requests and serves.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// For one command of a README.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-/// The addresses that READMEs name: of the sample, its backend, and its management port.
+        command.args(with_sets(&FREE_PORTS));
+        Self::start(command, Servers::start(name), "It goes on serving")
 const ADDRESS: &str = "localhost:8290";
 const BACKEND: &str = "localhost:9000";
 const MANAGEMENT: &str = "localhost:9164";
@@ -28,23 +30,48 @@ fn the_commands_of_the_readmes_show_what_is_written_there() {
         };
         let mut ids = Ids::default();
         for (command, documented) in commands {
-            let output = sample.shell(&ids.actual(&command));
-            ids.learn(&documented, &output);
-            let shown = plain(&ids.documented(&output));
-            let mut rest = shown.as_str();
-            for part in plain(&documented).split("...") {
-                let found = rest.find(part);
-                let at = found
-                    .unwrap_or_else(|| panic!("{name}: {command}\nshows\n{output}\nand not\n{documented}"));
-                rest = &rest[at + part.len()..];
+            let deadline = Instant::now() + COMMAND_LIMIT;
+            loop {
+                let output = sample.shell(&ids.actual(&command));
+                ids.learn(&documented, &output);
+                if is_as_documented(&ids.documented(&output), &documented) {
+                    break;
+                }
+                assert!(
+                    only_looks(&command) && Instant::now() < deadline,
+                    "{name}: {command}\nshows\n{output}\nand not\n{documented}"
+                );
+                std::thread::sleep(LOOK_INTERVAL);
             }
         }
     }
 }
 
+/// Whether the output has everything that is documented, in this order; `...` stands for anything.
+fn is_as_documented(output: &str, documented: &str) -> bool {
+    let (shown, documented) = (plain(output), plain(documented));
+    let mut rest = shown.as_str();
+    documented.split("...").all(|part| {
+        let found = rest.find(part);
+        rest = found.map_or("", |at| &rest[at + part.len()..]);
+        found.is_some()
+    })
+}
+
+/// Whether a command changes nothing. It is repeated, as a reader would, until what it looks at is there.
+fn only_looks(command: &str) -> bool {
+    command.starts_with("cat ") || command.starts_with("ls ")
+}
+
+/// Settings as arguments.
+fn with_sets<'a>(sets: &[&'a str]) -> Vec<&'a str> {
+    sets.iter().flat_map(|set| ["--set", set]).collect()
+}
+
 /// A sample at work as its README starts it.
 struct Sample {
     _process: Running,
+    _servers: Servers,
     /// Where the commands are typed.
     folder: TempDir,
     /// Addresses as the README has them, and as they are here.
@@ -55,10 +82,10 @@ impl Sample {
     fn run(name: &str) -> Self {
         let mut command = mediary_command();
         command.args(["samples", "run", name]);
-        for free in FREE_PORTS {
-            command.args(["--set", free]);
-        }
-        Self::start(command, "It goes on serving")
+        let backend = format!("settings.listeners.backend.port={port}");
+        command.args(["run", "."]).current_dir(&copy);
+        command.args(with_sets(&[FREE_PORTS[0], &backend, FREE_PORTS[2]]));
+        let mut sample = Self::start(command, Servers::start_in(name, &copy), "ready");
     }
 
     fn copied(name: &str) -> Self {
@@ -72,17 +99,22 @@ impl Sample {
             std::fs::write(file, text.replace("9000", &port)).unwrap();
         }
         let mut command = mediary_command();
-        let backend = format!("settings.listeners.backend.port={port}");
-        command.args(["run", ".", "--set", &backend]).current_dir(&copy);
-        for free in [FREE_PORTS[0], FREE_PORTS[2]] {
-            command.args(["--set", free]);
-        }
-        let mut sample = Self::start(command, "ready");
+    fn start(mut command: Command, servers: Servers, ready: &str) -> Self {
+        let sets: Vec<&str> = servers.sets.iter().map(String::as_str).collect();
+        command.args(with_sets(&sets));
         sample.folder = copies;
         sample
     }
 
+<<<<<<< HEAD
     fn start(command: Command, ready: &str) -> Self {
+=======
+    fn start(mut command: Command, servers: Servers, ready: &str) -> Self {
+        let sets = servers.sets.iter().map(String::as_str);
+        for set in FREE_PORTS.into_iter().chain(sets) {
+            command.args(["--set", set]);
+        }
+>>>>>>> samples-b
         let mut process = Running::start(command);
         let address = |stdout: &str, listener: &str| {
             let line = format!("listening {listener} http://");
@@ -98,6 +130,7 @@ impl Sample {
             found.unwrap_or_else(|| panic!("it does not serve\n{}{}", process.stdout(), process.stderr()));
         Self {
             _process: process,
+            _servers: servers,
             folder: tempfile::tempdir().unwrap(),
             addresses: [(ADDRESS, http), (BACKEND, backend), (MANAGEMENT, management)],
         }
@@ -117,7 +150,14 @@ impl Sample {
             .env("MEDIARY", mediary_command().get_program())
             .env("MANAGEMENT", format!("http://{management}"))
             .current_dir(if copy.is_dir() { &copy } else { self.folder.path() });
-        let mut output = Running::start(shell).wait(COMMAND_LIMIT).expect_success().stdout;
+        let end = Running::start(shell).wait(COMMAND_LIMIT);
+        // What a command looks at may not be there yet.
+        let end = if only_looks(&command) {
+            end
+        } else {
+            end.expect_success()
+        };
+        let mut output = end.stdout;
         for (documented, actual) in &self.addresses {
             if !actual.is_empty() {
                 output = output.replace(actual, documented);

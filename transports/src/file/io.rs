@@ -1,5 +1,6 @@
 //! What local folders do with the disk, on threads that may block: resolving paths, renaming, writing.
 
+use super::alive;
 use super::below::{Below, resolve};
 use crate::files::{NAME_BYTES_MAX, cut, numbered};
 use engine::fault::{Fault, FaultCode};
@@ -7,6 +8,7 @@ use engine::files::{Change, Claimed, Existing, FileInfo};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 /// Most numbers tried for a name.
@@ -34,13 +36,19 @@ pub(super) fn fault(error: io::Error, what: &str) -> Fault {
         .with_source(error)
 }
 
+/// Where files go that cannot be named, and how many did.
+pub(super) struct Aside {
+    pub(super) folder: &'static str,
+    pub(super) count: AtomicU64,
+}
+
 /// The files of a folder. Symbolic links and hidden folders are left out.
 pub(super) fn list(
     root: &Path,
     folder: &str,
     recursive: bool,
     limit: usize,
-    aside: Option<&str>,
+    aside: Option<&Aside>,
 ) -> Result<Vec<FileInfo>, Fault> {
     let mut files = Vec::new();
     let mut folders = vec![folder.trim_matches('/').to_owned()];
@@ -65,6 +73,12 @@ pub(super) fn list(
                 unnamed(root, &entry.path(), aside);
                 continue;
             };
+            if alive::is_unfinished(name) {
+                if aside.is_some() {
+                    alive::sweep(&entry.path(), name);
+                }
+                continue;
+            }
             let path = if folder.is_empty() {
                 name.to_owned()
             } else {
@@ -83,19 +97,23 @@ pub(super) fn list(
 }
 
 /// A name that is no UTF-8 cannot be told to anybody: the file is moved aside where that is wanted.
-fn unnamed(root: &Path, file: &Path, aside: Option<&str>) {
+fn unnamed(root: &Path, file: &Path, aside: Option<&Aside>) {
     tracing::warn!(file = %file.display(), "a file's name is not UTF-8: it is not delivered");
     let Some(aside) = aside else { return };
     let lossy = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let to = root.join(aside).join(numbered(
+    let folder = root.join(aside.folder);
+    let to = folder.join(numbered(
         cut(&lossy, NAME_BYTES_MAX),
         &uuid::Uuid::now_v7().simple().to_string(),
     ));
-    if let Err(error) = fs::create_dir_all(root.join(aside)).and_then(|()| fs::rename(file, &to)) {
-        tracing::warn!(file = %file.display(), %error, "it cannot be moved aside");
+    match fs::create_dir_all(&folder).and_then(|()| fs::rename(file, &to)) {
+        Ok(()) => {
+            aside.count.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(error) => tracing::warn!(file = %file.display(), %error, "it cannot be moved aside"),
     }
 }
 
@@ -221,13 +239,7 @@ pub(super) struct Temporary {
 
 impl Temporary {
     pub(super) fn create(target: &Path) -> io::Result<Self> {
-        let name = target
-            .file_name()
-            .map(|name| name.to_string_lossy())
-            .unwrap_or_default();
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let room = NAME_BYTES_MAX - id.len() - "..".len() - ".part".len();
-        let path = target.with_file_name(format!(".{}.{id}.part", cut(&name, room)));
+        let path = target.with_file_name(alive::unfinished());
         let create = || {
             File::options()
                 .write(true)
@@ -242,6 +254,8 @@ impl Temporary {
             }
             other => other?,
         };
+        // Held while the file is written: a writer that is gone holds it no more. Where there are no locks age has to tell.
+        let _ = file.try_lock();
         Ok(Self { path, file })
     }
 

@@ -13,6 +13,7 @@ use engine::observe::HealthHandle;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -55,6 +56,8 @@ pub(crate) struct Folder {
     /// Paths of files that are claimed: a new file of the same name has to wait.
     pub(super) held: Mutex<HashSet<String>>,
     sizes: Mutex<HashMap<String, (u64, Instant)>>,
+    /// How many unnameable files were told of.
+    unnamed: AtomicU64,
     permits: Arc<Semaphore>,
     starting: Mutex<Option<Starting>>,
 }
@@ -94,6 +97,7 @@ impl Folder {
             phase: watch::Sender::new(Phase::Running),
             held: Mutex::default(),
             sizes: Mutex::default(),
+            unnamed: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(files)),
             starting: Mutex::new(Some((settle, settling, alive))),
         };
@@ -113,8 +117,9 @@ impl Folder {
     /// Stops: nothing new is taken, what is worked on has `grace`, the rest is put back.
     pub(super) async fn drain(&self, grace: Duration, finished: &mut Finished) {
         self.phase.send_replace(Phase::Stopping);
-        if tokio::time::timeout(grace, finished.recv()).await.is_err() {
-            self.phase.send_replace(Phase::Halting);
+        let ended = tokio::time::timeout(grace, finished.recv()).await;
+        self.phase.send_replace(Phase::Halting);
+        if ended.is_err() {
             let _ = tokio::time::timeout(RELEASE_TIME, finished.recv()).await;
         }
         self.owner.leave(&*self.store).await;
@@ -140,8 +145,21 @@ impl Folder {
         Ok(full)
     }
 
+    /// Tells of files that were put aside because nobody can name them.
+    fn note_unnamed(&self) {
+        let now = self.store.unnamed();
+        let new = now.saturating_sub(self.unnamed.swap(now, Ordering::Relaxed));
+        if new > 0 {
+            self.gateway.metrics.files_unnamed(&self.settings.artifact, new);
+            self.health.note(format!(
+                "{now} files whose names are not UTF-8 were moved to .failed"
+            ));
+        }
+    }
+
     async fn candidates(&self) -> Result<Vec<FileInfo>, Fault> {
         let mut files = self.store.list("", self.settings.recursive, LIST_MAX).await?;
+        self.note_unnamed();
         {
             let held = self.held.lock();
             files.retain(|file| self.settings.matches(&file.path) && !held.contains(&file.path));

@@ -100,7 +100,7 @@ pub(crate) fn listener(
         return None;
     }
     Some(EntryPoint::Listener(Arc::new(FolderListener {
-        key: config.key(artifact, &store.url()),
+        key: config.key(artifact, &store.key()),
         settings: Arc::new(settings),
         store,
         wake,

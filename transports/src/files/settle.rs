@@ -54,6 +54,8 @@ impl Settled {
 struct Wanted {
     path: String,
     change: Change,
+    /// Where it should go by its name alone.
+    to: Option<String>,
     releases: bool,
     /// Whether the checkpoint has to go once the change is made.
     checkpoint: bool,
@@ -123,9 +125,9 @@ fn failed(folder: &Folder, mut wanted: Wanted, fault: &Fault) -> Option<Wanted> 
         folder.held.lock().remove(&wanted.path);
         return None;
     }
-    match &mut wanted.change {
-        Change::Rename { to, .. } if conflict => {
-            *to = path::numbered(to, &uuid::Uuid::now_v7().simple().to_string());
+    match (&mut wanted.change, &wanted.to) {
+        (Change::Rename { to, .. }, Some(wished)) if conflict => {
+            *to = path::numbered(wished, &uuid::Uuid::now_v7().simple().to_string());
         }
         _ => {
             folder.health.down(fault.to_string());
@@ -150,7 +152,7 @@ fn decide(folder: &Folder, settled: &Settled) -> Wanted {
     let releases = matches!(settled.fate, Fate::Release);
     Wanted {
         path: taken.file.path.clone(),
-        change: match to {
+        change: match to.clone() {
             Some(to) => Change::Rename {
                 from,
                 to,
@@ -158,6 +160,7 @@ fn decide(folder: &Folder, settled: &Settled) -> Wanted {
             },
             None => Change::Delete { path: from },
         },
+        to,
         releases,
         checkpoint: settled.checkpoint && !releases,
     }
