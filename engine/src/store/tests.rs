@@ -123,6 +123,34 @@ async fn an_id_that_is_there_is_refused_and_the_message_stays() {
 }
 
 #[tokio::test]
+async fn what_was_delivered_by_a_replay_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let durable = store(folder.path(), "durable: {}").await;
+    for store in [&durable, &store(folder.path(), "memory: {}").await] {
+        store.put(message("1", None)).await.unwrap();
+        store.take(1).await.unwrap();
+        store.settle("1", Settlement::Failed).await.unwrap();
+        let state = |stage| Some(MessageState { stage, attempts: 1 });
+        assert_eq!(
+            store.state("1"),
+            state(Stage::Failed),
+            "the attempt that it failed with counts"
+        );
+        store.delivered_after_all("1");
+        store.delivered_after_all("unknown");
+        assert_eq!(store.state("1"), state(Stage::Done));
+        assert_eq!(store.state("unknown"), None);
+        // What was to be written before this is on the disk with it.
+        store.put(message("2", None)).await.unwrap();
+        store.delivered_after_all("2");
+        assert_eq!(store.state("2").unwrap().stage, Stage::Waiting);
+    }
+    drop(durable);
+    let again = store(folder.path(), "durable: {}").await;
+    assert_eq!(again.state("1").unwrap().stage, Stage::Done);
+}
+
+#[tokio::test]
 async fn a_full_store_refuses_until_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     for settings in ["memory: { messages_max: 1 }", "durable: { messages_max: 1 }"] {
