@@ -1,6 +1,6 @@
 //! Helper: tests of projects that receive from queues and folders of servers.
 
-use super::{passes, run};
+use super::passes;
 use crate::console::End;
 use crate::testing::{Ran, folder, mediary};
 
