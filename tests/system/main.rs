@@ -6,9 +6,11 @@
 )]
 
 mod amqp;
+mod amqp_edges;
 mod amqp_store;
 mod check;
 mod docs;
+mod drills;
 mod faithful;
 mod faults;
 mod fixtures;
@@ -17,5 +19,8 @@ mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod split;
+mod stores;
+mod steps;
 mod streaming;
 mod tidy;

@@ -9,6 +9,7 @@ mod readmes;
 mod rest_to_soap;
 mod servers;
 mod service_gateway;
+mod store_and_forward;
 mod throttled_backend;
 
 use mediary_tests::{Gateway, Project, mediary, workspace_folder};
@@ -16,7 +17,7 @@ use servers::Servers;
 use std::path::{Path, PathBuf};
 
 /// All samples, as folders of `samples/`.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "file-drop-api",
     "http-as-rest",
     "http-as-soap",
@@ -24,6 +25,7 @@ const ALL: [&str; 8] = [
     "queue-bridge",
     "rest-to-soap",
     "service-gateway",
+    "store-and-forward",
     "throttled-backend",
 ];
 
