@@ -20,7 +20,7 @@ mod running;
 mod samples;
 mod soap_peers;
 mod split;
-mod stores;
 mod steps;
+mod stores;
 mod streaming;
 mod tidy;

@@ -11,8 +11,9 @@ use tempfile::TempDir;
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// For one command of a README.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-        command.args(with_sets(&FREE_PORTS));
-        Self::start(command, Servers::start(name), "It goes on serving")
+/// Between two looks at what takes a moment to come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// The addresses that READMEs name: of the sample, its backend, and its management port.
 const ADDRESS: &str = "localhost:8290";
 const BACKEND: &str = "localhost:9000";
 const MANAGEMENT: &str = "localhost:9164";
@@ -82,10 +83,8 @@ impl Sample {
     fn run(name: &str) -> Self {
         let mut command = mediary_command();
         command.args(["samples", "run", name]);
-        let backend = format!("settings.listeners.backend.port={port}");
-        command.args(["run", "."]).current_dir(&copy);
-        command.args(with_sets(&[FREE_PORTS[0], &backend, FREE_PORTS[2]]));
-        let mut sample = Self::start(command, Servers::start_in(name, &copy), "ready");
+        command.args(with_sets(&FREE_PORTS));
+        Self::start(command, Servers::start(name), "It goes on serving")
     }
 
     fn copied(name: &str) -> Self {
@@ -99,22 +98,17 @@ impl Sample {
             std::fs::write(file, text.replace("9000", &port)).unwrap();
         }
         let mut command = mediary_command();
-    fn start(mut command: Command, servers: Servers, ready: &str) -> Self {
-        let sets: Vec<&str> = servers.sets.iter().map(String::as_str).collect();
-        command.args(with_sets(&sets));
+        let backend = format!("settings.listeners.backend.port={port}");
+        command.args(["run", "."]).current_dir(&copy);
+        command.args(with_sets(&[FREE_PORTS[0], &backend, FREE_PORTS[2]]));
+        let mut sample = Self::start(command, Servers::start_in(name, &copy), "ready");
         sample.folder = copies;
         sample
     }
 
-<<<<<<< HEAD
-    fn start(command: Command, ready: &str) -> Self {
-=======
     fn start(mut command: Command, servers: Servers, ready: &str) -> Self {
-        let sets = servers.sets.iter().map(String::as_str);
-        for set in FREE_PORTS.into_iter().chain(sets) {
-            command.args(["--set", set]);
-        }
->>>>>>> samples-b
+        let sets: Vec<&str> = servers.sets.iter().map(String::as_str).collect();
+        command.args(with_sets(&sets));
         let mut process = Running::start(command);
         let address = |stdout: &str, listener: &str| {
             let line = format!("listening {listener} http://");
