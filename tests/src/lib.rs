@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub use amqp_client::{AmqpClient, AmqpMessage, AmqpReceived, Published};
 pub use backend::{Backend, Recorded, Reply, refused_url};
 pub use certificates::{Certificates, Identity, certificates, install_crypto};
-pub use client::{Answer, Client, ClientError, Connection, get, post};
+pub use client::{Answer, Client, ClientError, Connection, get, post, wait_for};
 pub use file_client::FileClient;
 pub use ftp::{FtpTls, PyFtpd, Vsftpd};
 pub use gateway::{Gateway, Memory, mediary, mediary_command};

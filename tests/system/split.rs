@@ -146,58 +146,70 @@ fn a_line_without_end_is_a_fault_in_little_memory() {
     assert!(peak < MEMORY_MAX, "{} MiB", peak >> 20);
 }
 
+/// A file, where its first part begins, how it is split, and the parts with their media type.
+type Example = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+);
+
+const EXAMPLES: [Example; 6] = [
+    (
+        "a.csv",
+        "id,text\n1,\"a\nb\"\n2,c\n",
+        "1,",
+        "rows",
+        &["id,text\n1,\"a\nb\"\n", "id,text\n2,c\n"],
+        "text/csv",
+    ),
+    (
+        "b.txt",
+        "ä\n\nb",
+        "ä",
+        "lines",
+        &["ä", "b"],
+        "text/plain; charset=utf-8",
+    ),
+    (
+        "c.ndjson",
+        "{\"a\":1}\n{\"a\":2}\n",
+        "{",
+        "lines",
+        &["{\"a\":1}", "{\"a\":2}"],
+        "application/json",
+    ),
+    (
+        "d.json",
+        "{\"o\":[{\"a\": 1},2]}",
+        "{\"a",
+        "{ into: items, at: o }",
+        &["{\"a\": 1}", "2"],
+        "application/json",
+    ),
+    (
+        "e.json",
+        "[1,2,3]",
+        "1",
+        "{ into: items, group: 2 }",
+        &["[1,2]", "[3]"],
+        "application/json",
+    ),
+    (
+        "f.xml",
+        "<l xmlns:n='urn:n'><n:o>1</n:o><o/></l>",
+        "<n:o>",
+        "{ into: elements, name: 'n:o' }",
+        &["<n:o xmlns:n=\"urn:n\">1</n:o>"],
+        "application/xml",
+    ),
+];
+
 #[test]
 fn every_format_comes_in_small_documents_of_its_own() {
-    for (name, content, begins, split, parts, media_type) in [
-        (
-            "a.csv",
-            "id,text\n1,\"a\nb\"\n2,c\n",
-            "1,",
-            "rows",
-            &["id,text\n1,\"a\nb\"\n", "id,text\n2,c\n"][..],
-            "text/csv",
-        ),
-        (
-            "b.txt",
-            "ä\n\nb",
-            "ä",
-            "lines",
-            &["ä", "b"],
-            "text/plain; charset=utf-8",
-        ),
-        (
-            "c.ndjson",
-            "{\"a\":1}\n{\"a\":2}\n",
-            "{",
-            "lines",
-            &["{\"a\":1}", "{\"a\":2}"],
-            "application/json",
-        ),
-        (
-            "d.json",
-            "{\"o\":[{\"a\": 1},2]}",
-            "{\"a",
-            "{ into: items, at: o }",
-            &["{\"a\": 1}", "2"],
-            "application/json",
-        ),
-        (
-            "e.json",
-            "[1,2,3]",
-            "1",
-            "{ into: items, group: 2 }",
-            &["[1,2]", "[3]"],
-            "application/json",
-        ),
-        (
-            "f.xml",
-            "<l xmlns:n='urn:n'><n:o>1</n:o><o/></l>",
-            "<n:o>",
-            "{ into: elements, name: 'n:o' }",
-            &["<n:o xmlns:n=\"urn:n\">1</n:o>"],
-            "application/xml",
-        ),
-    ] {
+    for (name, content, begins, split, parts, media_type) in EXAMPLES {
         let backend = ok();
         let project = project(&backend.url(), &format!("split: {split}"), "");
         let folder = input(&project);

@@ -1,7 +1,7 @@
 //! `aggregate` with a store: groups through SIGKILL, timers that go on after it, and groups that fail.
 
 use super::eventually;
-use mediary_tests::{Backend, Gateway, Reply, get, post};
+use mediary_tests::{Backend, Gateway, Reply, get, post, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn a_group_whose_time_is_up_goes_on_after_a_crash_until_it_is_delivered() 
     assert_eq!(numbers(&requests[1].json()), [1, 2], "again after a 503");
     eventually("an empty store", || {
         let url = format!("{}/stores/parts", gateway.url("management"));
-        let page = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(get(&url)));
+        let page = wait_for(get(&url));
         page.json()["page"] == json!([])
     });
     std::thread::sleep(Duration::from_millis(1));
@@ -139,12 +139,10 @@ async fn a_reload_keeps_groups_although_the_step_moves() {
     let mut number = 0;
     eventually("the reload", || {
         number += 1;
-        let answers = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(async {
-                let key = format!("probe {number}");
-                send(&gateway, &key, 1).await.expect_status(202);
-                send(&gateway, &key, 2).await.expect_status(200)
-            })
+        let answers = wait_for(async {
+            let key = format!("probe {number}");
+            send(&gateway, &key, 1).await.expect_status(202);
+            send(&gateway, &key, 2).await.expect_status(200)
         });
         answers.status == 200
             && backend

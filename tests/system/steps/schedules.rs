@@ -1,7 +1,7 @@
 //! Timers, and artifacts that send to each other: beat, skipping, and that nothing accepted is lost.
 
 use super::eventually;
-use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, get, mediary, post};
+use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, get, mediary, post, wait_for};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -142,7 +142,7 @@ async fn what_became_a_dead_letter_is_kept_and_no_fault_of_who_tells() {
     }
     let url = format!("{}/stores/dead", gateway.url("management"));
     eventually("both dead letters", || {
-        let page = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(get(&url)));
+        let page = wait_for(get(&url));
         page.json()["page"].as_array().unwrap().len() == 2
     });
 }
