@@ -228,10 +228,15 @@ async fn exchange(conversation: &mut Conversation<'_>, step: &TestStep, console:
 
 fn go_on(served: &Served, tests: &[TestCase], console: &mut Console) {
     console.say("\nIt goes on serving until Ctrl-C. Try it:");
-    let url = runner::default_url(served).unwrap_or_default();
     let shown = tests.iter().filter(|test| is_for_the_sample_itself(test));
     for step in shown.flat_map(TestCase::exchanges) {
         // What is kept of an earlier reply cannot be typed.
+        let named = step
+            .send
+            .listener
+            .as_ref()
+            .and_then(|name| served.url(&name.value));
+        let url = named.or_else(|| runner::default_url(served)).unwrap_or_default();
         let line = curl(url, &step.send);
         if !line.contains("${") {
             console.say(format_args!("  {}", paint(CODE, line)));

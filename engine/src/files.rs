@@ -138,6 +138,11 @@ pub trait FileStore: Send + Sync {
         })
     }
 
+    /// Whether many changes at once cost about as much as one, so that it pays to collect them.
+    fn batches(&self) -> bool {
+        false
+    }
+
     /// Removes a folder and the folders in it as far as they are empty. Stores that cannot leave them.
     fn prune<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, ()> {
         let _ = folder;

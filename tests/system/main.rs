@@ -6,6 +6,7 @@
 )]
 
 mod amqp;
+mod amqp_edges;
 mod amqp_store;
 mod check;
 mod docs;
@@ -18,5 +19,7 @@ mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod stores;
+mod steps;
 mod streaming;
 mod tidy;

@@ -3,20 +3,23 @@
 mod file_drop_api;
 mod http_as_rest;
 mod http_as_soap;
+mod readmes;
 mod rest_to_soap;
 mod service_gateway;
+mod store_and_forward;
 mod throttled_backend;
 
 use mediary_tests::{Gateway, Project, mediary, workspace_folder};
 use std::path::{Path, PathBuf};
 
 /// All samples, as folders of `samples/`.
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "file-drop-api",
     "http-as-rest",
     "http-as-soap",
     "rest-to-soap",
     "service-gateway",
+    "store-and-forward",
     "throttled-backend",
 ];
 

@@ -315,6 +315,14 @@ impl Store for DurableStore {
         Box::pin(async move { self.0.settle(id, how, Some(place)) })
     }
 
+    fn delivered_after_all(&self, id: &str) {
+        if let Some(ended) = self.0.file.queue.delivered_after_all(id)
+            && let Err(problem) = self.0.file.write(Operation::Ended { ended })
+        {
+            tracing::error!(store = %self.0.name, message = id, problem, "that a message was delivered cannot be written");
+        }
+    }
+
     fn place(&self, stream: &str) -> Option<i64> {
         self.0.file.queue.place(stream)
     }

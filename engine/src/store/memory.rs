@@ -53,9 +53,10 @@ fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sto
             age_max: config.finished_age_max.get(),
         },
     };
-    let queue = cx
-        .state
-        .get_or_insert(format!("store.memory:{name}"), || Queue::new(None));
+    let key = format!("store.memory:{name}");
+    let queue = cx.state.get_or_insert(key, || Queue::new(None));
+    // A store that no deployment has yet has them at once; others get them when the new deployment opens it.
+    queue.limit_first(limits);
     let name = Arc::clone(name);
     Some(Arc::new(MemoryStore { name, limits, queue }))
 }
@@ -147,6 +148,10 @@ impl Store for MemoryStore {
             self.queue.settle(id, how, Some(place));
             Ok(())
         })
+    }
+
+    fn delivered_after_all(&self, id: &str) {
+        self.queue.delivered_after_all(id);
     }
 
     fn place(&self, stream: &str) -> Option<i64> {

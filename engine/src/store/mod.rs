@@ -325,6 +325,12 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// Notes that a message which had failed for good was delivered after all, by a replay of its dead letter. Nothing where the store
+    /// does not remember that it failed.
+    fn delivered_after_all(&self, id: &str) {
+        let _ = id;
+    }
+
     /// Whether its messages can be looked up, listed and removed by their ids at any time, so that steps can keep state in it.
     fn addressable(&self) -> bool {
         false

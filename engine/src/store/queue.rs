@@ -153,6 +153,11 @@ impl Queue {
         self.inner.lock().limits = Some(limits);
     }
 
+    /// Sets the limits where there are none yet.
+    pub(super) fn limit_first(&self, limits: Limits) {
+        self.inner.lock().limits.get_or_insert(limits);
+    }
+
     /// How much is remembered of messages that left.
     pub(super) fn finished(&self) -> Option<Memory> {
         self.inner.lock().finished()
@@ -270,7 +275,10 @@ impl Queue {
         let sequence = *inner.by_id.get(id)?;
         let (attempts, ended) = match how {
             Settlement::Done => inner.end(sequence, Stage::Done)?,
-            Settlement::Failed => inner.end(sequence, Stage::Failed)?,
+            Settlement::Failed => {
+                inner.count_attempt(sequence);
+                inner.end(sequence, Stage::Failed)?
+            }
             Settlement::Retry { pause, counted } => {
                 (inner.pause(sequence, Instant::now() + pause, counted)?, None)
             }
@@ -288,6 +296,20 @@ impl Queue {
             ended,
             moved,
         })
+    }
+
+    /// Remembers a message as done of which it remembers that it failed.
+    pub(super) fn delivered_after_all(&self, id: &str) -> Option<Ended> {
+        let mut inner = self.inner.lock();
+        let memory = inner.finished()?;
+        let state = inner.recent.state(id, memory.oldest(now()))?;
+        if state.stage != Stage::Failed {
+            return None;
+        }
+        let stage = Stage::Done;
+        let ended: Ended = (id.into(), MessageState { stage, ..state });
+        inner.recent.add(now(), ended.clone(), memory);
+        Some(ended)
     }
 
     /// Ends a lease as if it had never been.
@@ -495,6 +517,13 @@ impl Inner {
             }
         }
         Some(slot)
+    }
+
+    /// Counts the attempt that a leased message fails with. One that is too old fails without.
+    fn count_attempt(&mut self, sequence: u64) {
+        if let Some((slot, Status::Leased)) = self.slots.get_mut(&sequence) {
+            slot.attempts += 1;
+        }
     }
 
     fn end(&mut self, sequence: u64, stage: Stage) -> Option<(u32, Option<Ended>)> {

@@ -122,6 +122,7 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &[Operation]) -> Resu
                     }
                 }
             }
+            Operation::Ended { .. } => {}
             Operation::Attempts { sequence, attempts } => {
                 // One that was removed meanwhile must not leave its attempts behind.
                 if messages.get(sequence)?.is_some() {

@@ -60,6 +60,10 @@ pub(super) enum Operation {
         sequence: u64,
         attempts: u32,
     },
+    /// Of a message that is gone.
+    Ended {
+        ended: Ended,
+    },
 }
 
 /// The file of a store; shared by all deployments that name it.
@@ -292,6 +296,7 @@ impl Writer {
     fn remember(&mut self, transaction: &WriteTransaction, batch: &[Operation]) -> Result<(), redb::Error> {
         let ended = batch.iter().filter_map(|operation| match operation {
             Operation::Remove { ended, .. } => ended.clone(),
+            Operation::Ended { ended } => Some(ended.clone()),
             _ => None,
         });
         let ended: Vec<Ended> = ended.collect();
@@ -318,7 +323,7 @@ impl Writer {
                     answers.push(done);
                 }
                 Operation::Remove { done, .. } => answers.extend(done),
-                Operation::Attempts { .. } => {}
+                Operation::Attempts { .. } | Operation::Ended { .. } => {}
             }
         }
         if !put.is_empty() {
@@ -363,7 +368,7 @@ impl Writer {
                     done: None,
                 });
             }
-            attempts @ Operation::Attempts { .. } => self.left.push(attempts),
+            other @ (Operation::Attempts { .. } | Operation::Ended { .. }) => self.left.push(other),
         }
     }
 }

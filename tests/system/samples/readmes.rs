@@ -1,7 +1,7 @@
 //! What the samples' READMEs show is what happens: their commands are run, and their output is compared.
 
 use super::{ALL, FREE_PORTS, folder};
-use mediary_tests::{Running, mediary, mediary_command};
+use mediary_tests::{Running, free_port, mediary, mediary_command};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -10,8 +10,9 @@ use tempfile::TempDir;
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// For one command of a README.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-/// The addresses that READMEs name: of the sample, and of its management port.
+/// The addresses that READMEs name: of the sample, its backend, and its management port.
 const ADDRESS: &str = "localhost:8290";
+const BACKEND: &str = "localhost:9000";
 const MANAGEMENT: &str = "localhost:9164";
 
 #[test]
@@ -47,13 +48,16 @@ struct Sample {
     /// Where the commands are typed.
     folder: TempDir,
     /// Addresses as the README has them, and as they are here.
-    addresses: [(&'static str, String); 2],
+    addresses: [(&'static str, String); 3],
 }
 
 impl Sample {
     fn run(name: &str) -> Self {
         let mut command = mediary_command();
         command.args(["samples", "run", name]);
+        for free in FREE_PORTS {
+            command.args(["--set", free]);
+        }
         Self::start(command, "It goes on serving")
     }
 
@@ -61,17 +65,24 @@ impl Sample {
         let copies = tempfile::tempdir().unwrap();
         let copy = copies.path().join("copy");
         mediary(&["samples", "copy", name, copy.to_str().unwrap()]).expect_success();
+        // The backend gets another port, and the endpoints that name it follow.
+        let port = free_port().to_string();
+        for file in ["mediary.yaml", "backend.yaml"].map(|file| copy.join(file)) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(file, text.replace("9000", &port)).unwrap();
+        }
         let mut command = mediary_command();
-        command.args(["run", "."]).current_dir(&copy);
+        let backend = format!("settings.listeners.backend.port={port}");
+        command.args(["run", ".", "--set", &backend]).current_dir(&copy);
+        for free in [FREE_PORTS[0], FREE_PORTS[2]] {
+            command.args(["--set", free]);
+        }
         let mut sample = Self::start(command, "ready");
         sample.folder = copies;
         sample
     }
 
-    fn start(mut command: Command, ready: &str) -> Self {
-        for free in FREE_PORTS {
-            command.args(["--set", free]);
-        }
+    fn start(command: Command, ready: &str) -> Self {
         let mut process = Running::start(command);
         let address = |stdout: &str, listener: &str| {
             let line = format!("listening {listener} http://");
@@ -80,14 +91,15 @@ impl Sample {
         };
         let found = process.wait_for_stdout(START_LIMIT, |stdout| {
             stdout.find(ready)?;
-            Some((address(stdout, "http")?, address(stdout, "management")?))
+            let backend = address(stdout, "backend").unwrap_or_default();
+            Some((address(stdout, "http")?, backend, address(stdout, "management")?))
         });
-        let (http, management) =
+        let (http, backend, management) =
             found.unwrap_or_else(|| panic!("it does not serve\n{}{}", process.stdout(), process.stderr()));
         Self {
             _process: process,
             folder: tempfile::tempdir().unwrap(),
-            addresses: [(ADDRESS, http), (MANAGEMENT, management)],
+            addresses: [(ADDRESS, http), (BACKEND, backend), (MANAGEMENT, management)],
         }
     }
 
@@ -98,7 +110,7 @@ impl Sample {
             command = command.replace(documented, actual);
         }
         let copy = self.folder.path().join("copy");
-        let (_, management) = &self.addresses[1];
+        let (_, management) = &self.addresses[2];
         let mut shell = Command::new("bash");
         shell
             .args(["-c", &format!("{MEDIARY}\n{command}")])
@@ -107,7 +119,9 @@ impl Sample {
             .current_dir(if copy.is_dir() { &copy } else { self.folder.path() });
         let mut output = Running::start(shell).wait(COMMAND_LIMIT).expect_success().stdout;
         for (documented, actual) in &self.addresses {
-            output = output.replace(actual, documented);
+            if !actual.is_empty() {
+                output = output.replace(actual, documented);
+            }
         }
         output
     }
@@ -136,12 +150,14 @@ impl Ids {
     }
 
     fn actual(&self, text: &str) -> String {
-        let replace = |text: String, (documented, actual): &(String, String)| text.replace(documented, actual);
+        let replace =
+            |text: String, (documented, actual): &(String, String)| text.replace(documented, actual);
         self.0.iter().fold(text.to_owned(), replace)
     }
 
     fn documented(&self, text: &str) -> String {
-        let replace = |text: String, (documented, actual): &(String, String)| text.replace(actual, documented);
+        let replace =
+            |text: String, (documented, actual): &(String, String)| text.replace(actual, documented);
         self.0.iter().fold(text.to_owned(), replace)
     }
 }
@@ -191,7 +207,7 @@ fn end_of_command(text: &str) -> usize {
 
 /// Without blanks, which READMEs set as they like, and without what is different each time: ids of problems, times, seconds to wait.
 fn plain(text: &str) -> String {
-    let mut plain: String = text
+    let mut plain: String = without_times(text)
         .chars()
         .filter(|character| !character.is_whitespace())
         .collect();
@@ -200,7 +216,6 @@ fn plain(text: &str) -> String {
         ("<instance>", "<"),
         ("retry-after:", "c"),
         ("ratelimit-reset:", "r"),
-        ("\"modified\":\"", "\""),
     ] {
         let mut from = 0;
         while let Some(found) = plain[from..].find(before) {
@@ -208,6 +223,32 @@ fn plain(text: &str) -> String {
             let end = plain[start..].find(after).map_or(plain.len(), |at| start + at);
             plain.replace_range(start..end, "");
             from = start;
+        }
+    }
+    plain
+}
+
+/// Without times such as `2026-11-21T16:11:48.212Z`.
+fn without_times(text: &str) -> String {
+    const SHAPE: &str = "0000-00-00T00:00:00";
+    let is_time = |text: &str| {
+        let digit = |character: char| {
+            if character.is_ascii_digit() {
+                '0'
+            } else {
+                character
+            }
+        };
+        text.chars().take(SHAPE.len()).map(digit).eq(SHAPE.chars())
+    };
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if is_time(rest) {
+            rest = rest.trim_start_matches(|character: char| character != 'Z');
+        } else {
+            plain.push(first);
+            rest = &rest[first.len_utf8()..];
         }
     }
     plain

@@ -1,6 +1,7 @@
 //! What local folders do with the disk, on threads that may block: resolving paths, renaming, writing.
 
-use crate::files::{self, NAME_BYTES_MAX, cut, numbered};
+use super::below::{Below, resolve};
+use crate::files::{NAME_BYTES_MAX, cut, numbered};
 use engine::fault::{Fault, FaultCode};
 use engine::files::{Change, Claimed, Existing, FileInfo};
 use std::fs::{self, File};
@@ -31,41 +32,6 @@ pub(super) fn fault(error: io::Error, what: &str) -> Fault {
     Fault::new(code, message)
         .with_detail(what.escape_debug().to_string())
         .with_source(error)
-}
-
-/// Where a path below `root` is. Symbolic links on the way must not lead out, and the file itself must be none.
-pub(super) fn resolve(root: &Path, path: &str) -> Result<PathBuf, Fault> {
-    files::check(path)?;
-    let full = root.join(path);
-    if path.contains('/') {
-        inside(root, &full, path)?;
-    }
-    match fs::symlink_metadata(&full) {
-        Ok(metadata) if metadata.is_symlink() => Err(outside(path)),
-        _ => Ok(full),
-    }
-}
-
-fn outside(path: &str) -> Fault {
-    Fault::new(FaultCode::BadRequest, "The file's name leads out of the folder.")
-        .with_detail(format!("{path:?} is or passes a symbolic link"))
-}
-
-/// Checks the folders of a path that are there already.
-fn inside(root: &Path, full: &Path, path: &str) -> Result<(), Fault> {
-    let there = full
-        .ancestors()
-        .skip(1)
-        .find(|folder| fs::symlink_metadata(folder).is_ok());
-    let Some(there) = there.filter(|there| there.starts_with(root)) else {
-        return Ok(());
-    };
-    let real = |folder: &Path| folder.canonicalize().map_err(|error| fault(error, path));
-    if real(there)?.starts_with(real(root)?) {
-        Ok(())
-    } else {
-        Err(outside(path))
-    }
 }
 
 /// The files of a folder. Symbolic links and hidden folders are left out.
@@ -146,8 +112,8 @@ pub(super) fn info(path: String, metadata: &fs::Metadata) -> FileInfo {
 }
 
 /// Renames; `false` where `from` is gone.
-pub(super) fn rename(root: &Path, from: &str, to: &str, replace: bool) -> Result<bool, Fault> {
-    let (source, target) = (resolve(root, from)?, resolve(root, to)?);
+pub(super) fn rename(below: &Below<'_>, from: &str, to: &str, replace: bool) -> Result<bool, Fault> {
+    let (source, target) = (below.resolve(from)?, below.resolve(to)?);
     let once = || {
         if replace {
             fs::rename(&source, &target)
@@ -190,35 +156,35 @@ fn rename_new(source: &Path, target: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn delete(root: &Path, path: &str) -> Result<bool, Fault> {
-    match fs::remove_file(resolve(root, path)?) {
+pub(super) fn delete(below: &Below<'_>, path: &str) -> Result<bool, Fault> {
+    match fs::remove_file(below.resolve(path)?) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(fault(error, path)),
     }
 }
 
-pub(super) fn change(root: &Path, change: &Change) -> Result<bool, Fault> {
+pub(super) fn change(below: &Below<'_>, change: &Change) -> Result<bool, Fault> {
     match change {
-        Change::Rename { from, to, replace } => rename(root, from, to, *replace),
-        Change::Delete { path } => delete(root, path),
+        Change::Rename { from, to, replace } => rename(below, from, to, *replace),
+        Change::Delete { path } => delete(below, path),
     }
 }
 
 /// Claims a file and reads it where it is small.
-pub(super) fn claim(root: &Path, from: &str, to: &str, whole: u64) -> Result<Claimed, Fault> {
-    if !rename(root, from, to, true)? {
+pub(super) fn claim(below: &Below<'_>, from: &str, to: &str, whole: u64) -> Result<Claimed, Fault> {
+    if !rename(below, from, to, true)? {
         return Ok(Claimed::Gone);
     }
     // From here on the file is claimed: what cannot be read now is read later.
     let read = || -> io::Result<Option<Vec<u8>>> {
-        let full = root.join(to);
-        let size = fs::symlink_metadata(&full)?.len();
+        let file = File::open(below.root().join(to))?;
+        let size = file.metadata()?.len();
         if size > whole {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-        File::open(full)?.take(whole + 1).read_to_end(&mut bytes)?;
+        file.take(whole + 1).read_to_end(&mut bytes)?;
         Ok((bytes.len() as u64 <= whole).then_some(bytes))
     };
     Ok(match read() {

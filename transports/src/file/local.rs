@@ -1,5 +1,6 @@
 //! A local folder as a store of files. Every operation is one job on a thread that may block, however many files it is about.
 
+use super::below::{Below, resolve};
 use super::io::{self, Temporary};
 use bytes::Bytes;
 use engine::fault::Fault;
@@ -78,7 +79,7 @@ impl FileStore for LocalFolder {
         let path = path.to_owned();
         Box::pin(async move {
             self.run(move |root| {
-                let full = io::resolve(root, &path)?;
+                let full = resolve(root, &path)?;
                 match std::fs::symlink_metadata(full) {
                     Ok(metadata) if metadata.is_file() => Ok(Some(io::info(path, &metadata))),
                     Ok(_) => Ok(None),
@@ -137,21 +138,22 @@ impl FileStore for LocalFolder {
     fn rename<'a>(&'a self, from: &'a str, to: &'a str, replace: bool) -> BoxFuture<'a, Result<bool, Fault>> {
         let (from, to) = (from.to_owned(), to.to_owned());
         Box::pin(async move {
-            self.run(move |root| io::rename(root, &from, &to, replace))
+            self.run(move |root| io::rename(&Below::new(root), &from, &to, replace))
                 .await?
         })
     }
 
     fn delete<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<bool, Fault>> {
         let path = path.to_owned();
-        Box::pin(async move { self.run(move |root| io::delete(root, &path)).await? })
+        Box::pin(async move { self.run(move |root| io::delete(&Below::new(root), &path)).await? })
     }
 
     fn claim(&self, claims: Vec<(String, String)>, whole: u64) -> BoxFuture<'_, Vec<Result<Claimed, Fault>>> {
         Box::pin(async move {
             let count = claims.len();
             let claim = move |root: &Path| -> Vec<_> {
-                let one = |(from, to): &(String, String)| io::claim(root, from, to, whole);
+                let below = Below::new(root);
+                let one = |(from, to): &(String, String)| io::claim(&below, from, to, whole);
                 claims.iter().map(one).collect()
             };
             let done = self.run(claim).await;
@@ -163,17 +165,22 @@ impl FileStore for LocalFolder {
         Box::pin(async move {
             let count = changes.len();
             let apply = move |root: &Path| -> Vec<_> {
-                changes.iter().map(|change| io::change(root, change)).collect()
+                let below = Below::new(root);
+                changes.iter().map(|change| io::change(&below, change)).collect()
             };
             let done = self.run(apply).await;
             done.unwrap_or_else(|fault| (0..count).map(|_| Err(fault.again())).collect())
         })
     }
 
+    fn batches(&self) -> bool {
+        true
+    }
+
     fn prune<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, ()> {
         let folder = folder.to_owned();
         Box::pin(async move {
-            let prune = move |root: &Path| io::resolve(root, &folder).map(|folder| io::prune(&folder));
+            let prune = move |root: &Path| resolve(root, &folder).map(|folder| io::prune(&folder));
             // What cannot be removed stays.
             let _ = self.run(prune).await;
         })
@@ -194,7 +201,7 @@ fn write_more(
     let failed = |error| io::fault(error, path);
     let mut temporary = match temporary {
         Some(temporary) => temporary,
-        None => Temporary::create(&io::resolve(root, path)?).map_err(failed)?,
+        None => Temporary::create(&resolve(root, path)?).map_err(failed)?,
     };
     for part in bytes {
         temporary.write(part).map_err(failed)?;

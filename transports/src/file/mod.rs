@@ -1,5 +1,6 @@
 //! Local folders: files become messages, messages become files.
 
+mod below;
 mod io;
 mod local;
 mod watch;

@@ -7,12 +7,14 @@ use engine::fault::{Fault, FaultCode};
 use engine::files::{Existing, FileStore};
 use engine::payload::full;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How far files have come that are split.
+pub(super) const CHECKPOINTS: &str = ".mediary/checkpoints";
 /// The folder of all owners.
 const OWNERS: &str = ".mediary";
 /// Most claims looked at in one go.
@@ -28,6 +30,8 @@ pub(super) struct Owner {
     until: Mutex<Option<Instant>>,
     /// What was seen of others: the lease, and since when it stands still.
     others: Mutex<HashMap<String, (Vec<u8>, Instant)>>,
+    /// Claims of its own that nobody worked on at the last look.
+    strays: Mutex<HashSet<String>>,
 }
 
 impl Owner {
@@ -37,6 +41,7 @@ impl Owner {
             lease,
             until: Mutex::default(),
             others: Mutex::default(),
+            strays: Mutex::default(),
         }
     }
 
@@ -69,16 +74,26 @@ impl Owner {
         Ok(())
     }
 
-    /// Renews the lease and takes over what dead owners hold, for ever.
-    pub(super) async fn keep(&self, store: &dyn FileStore, listener: &str, wake: &Notify) {
+    /// Renews the lease and takes over what dead owners hold, for ever. `held` are the files that are worked on.
+    pub(super) async fn keep(
+        &self,
+        store: &dyn FileStore,
+        listener: &str,
+        wake: &Notify,
+        held: &Mutex<HashSet<String>>,
+    ) {
         loop {
             if let Err(fault) = self.renew(store).await {
                 tracing::debug!(listener, %fault, "the lease cannot be renewed");
             } else {
-                match self.take_over(store).await {
+                match self.take_over(store, held).await {
                     Ok(0) => {}
                     Ok(count) => {
-                        tracing::warn!(listener, count, "took over the files of an owner that is gone");
+                        tracing::warn!(
+                            listener,
+                            count,
+                            "put back files that nobody worked on: their owner is gone, or a claim's answer got lost"
+                        );
                         wake.notify_one();
                     }
                     Err(fault) => tracing::debug!(listener, %fault, "other owners cannot be looked at"),
@@ -88,11 +103,12 @@ impl Owner {
         }
     }
 
-    /// Puts back the claims of dead owners. Says how many.
-    async fn take_over(&self, store: &dyn FileStore) -> Result<usize, Fault> {
+    /// Puts back the claims of dead owners, and its own ones that are not worked on. Says how many.
+    async fn take_over(&self, store: &dyn FileStore, held: &Mutex<HashSet<String>>) -> Result<usize, Fault> {
         let claims = claims(store).await?;
         self.others.lock().retain(|owner, _| claims.contains_key(owner));
-        let mut count = 0;
+        let own = claims.get(&self.id).map(Vec::as_slice).unwrap_or_default();
+        let (mut count, _) = rename_back(store, &self.id, &self.stray(own, held)).await?;
         for (owner, files) in &claims {
             if *owner == self.id || !self.is_dead(owner, store).await? {
                 continue;
@@ -100,6 +116,15 @@ impl Owner {
             count += put_back(store, owner, files).await?;
         }
         Ok(count)
+    }
+
+    /// The claims that nobody worked on, this time and the time before: a rename may have claimed a file although its answer got lost
+    /// with the connection.
+    fn stray(&self, own: &[String], held: &Mutex<HashSet<String>>) -> Vec<String> {
+        let held = held.lock();
+        let idle: HashSet<String> = own.iter().filter(|file| !held.contains(*file)).cloned().collect();
+        let before = std::mem::replace(&mut *self.strays.lock(), idle.clone());
+        idle.intersection(&before).cloned().collect()
     }
 
     async fn is_dead(&self, owner: &str, store: &dyn FileStore) -> Result<bool, Fault> {
@@ -144,14 +169,27 @@ async fn claims(store: &dyn FileStore) -> Result<HashMap<String, Vec<String>>, F
         let Some((owner, rest)) = below.split_once('/') else {
             continue;
         };
+        if file.path.starts_with(CHECKPOINTS) {
+            continue;
+        }
         let files = owners.entry(owner.to_owned()).or_default();
         files.extend(rest.strip_prefix("claims/").map(str::to_owned));
     }
     Ok(owners)
 }
 
-/// Renames claims back. A claim whose name is in use again waits until it is free.
+/// Puts back claims and, with the last of them, removes what else the owner has. Says how many.
 async fn put_back(store: &dyn FileStore, owner: &str, files: &[String]) -> Result<usize, Fault> {
+    let (count, waiting) = rename_back(store, owner, files).await?;
+    if !waiting {
+        store.delete(&lease_path(owner)).await?;
+        store.prune(&path::join(OWNERS, owner)).await;
+    }
+    Ok(count)
+}
+
+/// Renames claims back. Says how many, and whether some wait because their name is in use again.
+async fn rename_back(store: &dyn FileStore, owner: &str, files: &[String]) -> Result<(usize, bool), Fault> {
     let (mut count, mut waiting) = (0, false);
     for file in files {
         let claim = format!("{OWNERS}/{owner}/claims/{file}");
@@ -162,11 +200,7 @@ async fn put_back(store: &dyn FileStore, owner: &str, files: &[String]) -> Resul
             Err(fault) => return Err(fault),
         }
     }
-    if !waiting {
-        store.delete(&lease_path(owner)).await?;
-        store.prune(&path::join(OWNERS, owner)).await;
-    }
-    Ok(count)
+    Ok((count, waiting))
 }
 
 async fn read(store: &dyn FileStore, path: &str) -> Result<Vec<u8>, Fault> {
@@ -182,4 +216,20 @@ async fn read(store: &dyn FileStore, path: &str) -> Result<Vec<u8>, Fault> {
         Fault::new(FaultCode::IncompleteBody, "The lease cannot be read.").with_source(error)
     })?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_stray_when_nobody_works_on_it_twice() {
+        let owner = Owner::new(Duration::from_secs(30));
+        let held = Mutex::new(HashSet::from(["busy".to_owned()]));
+        let own = ["busy".to_owned(), "lost".to_owned()];
+        assert!(owner.stray(&own, &held).is_empty(), "it may be claimed just now");
+        assert_eq!(owner.stray(&own, &held), ["lost"]);
+        held.lock().insert("lost".to_owned());
+        assert!(owner.stray(&own, &held).is_empty());
+    }
 }

@@ -52,9 +52,14 @@ impl Protocol for Opener {
         }))
     }
 
-    async fn entries(session: &mut Session, at: At<'_>, limit: usize) -> Result<Vec<Entry>, Failure> {
+    async fn entries(
+        session: &mut Session,
+        at: At<'_>,
+        limit: usize,
+        hidden: bool,
+    ) -> Result<Vec<Entry>, Failure> {
         let absolute = session.absolute(at);
-        listing::entries(session, &absolute, limit).await
+        listing::entries(session, &absolute, limit, hidden).await
     }
 
     async fn rename(session: &mut Session, from: At<'_>, to: At<'_>, how: Rename) -> Result<bool, Failure> {
@@ -90,6 +95,11 @@ impl Protocol for Opener {
             Err(error) if is_unavailable(&error) && Self::find(session, at).await?.is_none() => Ok(false),
             Err(error) => Err(Failure::from(error)),
         }
+    }
+
+    async fn remove_folder(session: &mut Session, at: At<'_>) -> Result<(), Failure> {
+        let absolute = session.absolute(at);
+        session.ftp.rmdir(&absolute).await.map_err(Failure::from)
     }
 
     async fn download(sessions: &Arc<Sessions<Self>>, at: At<'_>, offset: u64) -> Result<Content, Fault> {

@@ -22,12 +22,14 @@ pub(super) async fn entries(
     session: &mut Session,
     folder: &str,
     limit: usize,
+    hidden: bool,
 ) -> Result<Vec<Entry>, Failure> {
-    // LIST understands wildcards and options in its argument, so the folder is made the current one instead.
+    // LIST understands wildcards and options in its argument, so the folder is made the current one instead. MLSD tells all names.
     let (command, parse): (_, fn(&str) -> Option<Entry>) = if session.mlst {
         (format!("MLSD {folder}"), machine_line)
     } else {
         match session.ftp.cwd(folder).await {
+            Ok(()) if hidden => ("LIST -a".to_owned(), list_line),
             Ok(()) => ("LIST".to_owned(), list_line),
             Err(error) if is_unavailable(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),

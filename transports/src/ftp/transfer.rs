@@ -30,7 +30,7 @@ pub(super) async fn download(
     offset: u64,
     limit: Duration,
 ) -> Result<Content, Fault> {
-    let mut lease = sessions.lease().await?;
+    let mut lease = sessions.transfer().await?;
     let transfer = loop {
         let path = lease.session.absolute(at);
         match within(limit, retrieve(&mut lease.session, &path, offset)).await {
@@ -142,7 +142,7 @@ impl Download {
     }
 
     async fn reopen(&self) -> Result<(FtpLease, Transfer), Failure> {
-        let mut lease = self.sessions.fresh().await?;
+        let mut lease = self.sessions.fresh_transfer().await?;
         let transfer = within(self.limit, retrieve(&mut lease.session, &self.path, self.offset)).await?;
         Ok((lease, transfer))
     }
@@ -174,7 +174,7 @@ impl Upload {
 
     /// Opens the data connection, so that a refusal is known before the body is touched.
     pub(super) async fn open(mut self) -> Result<Self, (Self, Failure)> {
-        let mut lease = match self.sessions.lease().await {
+        let mut lease = match self.sessions.transfer().await {
             Ok(lease) => lease,
             Err(fault) => return Err((self, unusable(fault))),
         };
@@ -271,7 +271,7 @@ impl Upload {
     }
 
     async fn reopen(&mut self) -> Result<(), Failure> {
-        let mut lease = self.sessions.fresh().await?;
+        let mut lease = self.sessions.fresh_transfer().await?;
         let there = within(self.limit, size(&mut lease.session, &self.path)).await?;
         // What the server has is trusted as far as the rest is kept; it wrote in order.
         let (offset, rest) = match there.and_then(|there| Some((there, self.replay.since(there)?))) {

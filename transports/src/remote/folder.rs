@@ -1,20 +1,27 @@
 //! A folder on a server as a [`FileStore`]: the same for every protocol. A file is uploaded under a name of its own beside the one it
 //! gets in the end, so that nobody sees half of it.
 
-use super::failure::{Failure, exists};
-use super::path::{NUMBER_MAX, is_unfinished, unfinished};
+use super::failure::{Failure, exists, is_away};
+use super::names::Names;
+use super::path::{NUMBER_MAX, unfinished};
 use super::protocol::{At, Entry, Protocol, Rename};
+use super::resumes::Resumes;
 use super::sessions::{Sessions, on_session};
+use super::sweep::Sweeps;
 use crate::files::path::{join, numbered};
 use engine::fault::{Fault, FaultCode};
-use engine::files::{Content, Existing, FileInfo, FileStore};
+use engine::files::{Change, Claimed, Content, Existing, FileInfo, FileStore};
 use engine::mediator::BoxFuture;
 use engine::payload::Body;
+use futures_util::future::join_all;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How deep a recursive listing goes.
 const DEPTH_MAX: usize = 32;
+
+/// How many files are claimed or settled at once, each on a session of its own.
+const AT_ONCE: usize = 3;
 
 /// What `connections: { NAME: ... }` stands for. Nothing is open before its first use.
 pub(crate) struct Connection<P: Protocol> {
@@ -33,17 +40,22 @@ impl<P: Protocol> Connection<P> {
         Arc::new(RemoteFolder {
             sessions: Arc::clone(&self.sessions),
             folder: folder.to_owned(),
+            names: Names::default(),
+            sweeps: Sweeps::default(),
         })
     }
 }
 
-struct RemoteFolder<P: Protocol> {
-    sessions: Arc<Sessions<P>>,
+/// A folder on a server.
+pub(super) struct RemoteFolder<P: Protocol> {
+    pub(super) sessions: Arc<Sessions<P>>,
     folder: String,
+    names: Names,
+    pub(super) sweeps: Sweeps,
 }
 
 impl<P: Protocol> RemoteFolder<P> {
-    fn at<'a>(&'a self, path: &'a str) -> At<'a> {
+    pub(super) fn at<'a>(&'a self, path: &'a str) -> At<'a> {
         At {
             folder: &self.folder,
             path,
@@ -65,9 +77,9 @@ impl<P: Protocol> RemoteFolder<P> {
                 .saturating_sub(files.len())
                 .saturating_mul(2)
                 .saturating_add(64);
-            for entry in P::entries(session, self.at(&folder), room).await? {
+            for entry in P::entries(session, self.at(&folder), room, false).await? {
                 match entry {
-                    Entry::File(file) if listed::<P>(&file.path) => files.push(FileInfo {
+                    Entry::File(file) if self.names.listed::<P>(&file.path) => files.push(FileInfo {
                         path: join(&folder, &file.path),
                         ..file
                     }),
@@ -77,7 +89,7 @@ impl<P: Protocol> RemoteFolder<P> {
                             && depth < DEPTH_MAX
                             && folders.len() < limit
                             && !name.starts_with('.')
-                            && listed::<P>(&name) =>
+                            && self.names.listed::<P>(&name) =>
                     {
                         folders.push_back((join(&folder, &name), depth + 1));
                     }
@@ -92,14 +104,30 @@ impl<P: Protocol> RemoteFolder<P> {
         Ok(files)
     }
 
-    async fn rename_checked(&self, from: &str, to: &str, replace: bool) -> Result<bool, Fault> {
+    /// `tried` says that an earlier try may have had its effect.
+    async fn rename_checked(&self, from: &str, to: &str, replace: bool, tried: bool) -> Result<bool, Fault> {
         let limit = self.sessions.opener().limit();
         on_session!(self.sessions, limit, |session, again| P::rename(
             session,
             self.at(from),
             self.at(to),
-            Rename { replace, again }
+            Rename {
+                replace,
+                again: again || tried
+            }
         ))
+    }
+
+    /// Gives a finished upload a name, also where the server is away for a moment.
+    async fn name(&self, temporary: &str, path: &str, replace: bool) -> Result<bool, Fault> {
+        let mut resumes = Resumes::default();
+        let mut tried = false;
+        loop {
+            match self.rename_checked(temporary, path, replace, tried).await {
+                Err(fault) if is_away(&fault) && resumes.wait().await => tried = true,
+                other => return other,
+            }
+        }
     }
 
     async fn write_checked(&self, path: &str, body: Body, existing: Existing) -> Result<String, Fault> {
@@ -114,7 +142,10 @@ impl<P: Protocol> RemoteFolder<P> {
         }
         let temporary = unfinished(path);
         let placed = match P::upload(&self.sessions, self.at(&temporary), body, false).await {
-            Ok(()) => self.place(&temporary, path, existing).await,
+            Ok(()) => {
+                self.sweep(&temporary).await;
+                self.place(&temporary, path, existing).await
+            }
             Err(fault) => Err(fault),
         };
         if placed.is_err() {
@@ -135,7 +166,7 @@ impl<P: Protocol> RemoteFolder<P> {
                 number => numbered(path, &number.to_string()),
             };
             let replace = existing == Existing::Replace;
-            match self.rename_checked(temporary, &name, replace).await {
+            match self.name(temporary, &name, replace).await {
                 Ok(true) => return Ok(name),
                 Ok(false) => return Err(Failure::lost("the uploaded file is gone").fault),
                 Err(fault) if fault.code() == FaultCode::Conflict && number + 1 < numbers => {}
@@ -153,16 +184,13 @@ impl<P: Protocol> RemoteFolder<P> {
     }
 }
 
-/// Whether a name in a listing is one that can be told and used.
-fn listed<P: Protocol>(name: &str) -> bool {
-    let usable = !name.contains(['/', char::REPLACEMENT_CHARACTER]) && P::check(name).is_ok();
-    if !usable && !matches!(name, "" | "." | "..") {
-        tracing::warn!(
-            name = name.escape_debug().to_string(),
-            "A file is left out: its name is no text that can be used."
-        );
+/// Does something for each of many, some at once; the results are in order.
+async fn several<T, R, F: Future<Output = R>>(all: &[T], one: impl Fn(&T) -> F) -> Vec<R> {
+    let mut results = Vec::with_capacity(all.len());
+    for some in all.chunks(AT_ONCE) {
+        results.extend(join_all(some.iter().map(&one)).await);
     }
-    usable && !is_unfinished(name)
+    results
 }
 
 impl<P: Protocol> FileStore for RemoteFolder<P> {
@@ -219,7 +247,7 @@ impl<P: Protocol> FileStore for RemoteFolder<P> {
         Box::pin(async move {
             P::check(from)?;
             P::check(to)?;
-            self.rename_checked(from, to, replace).await
+            self.rename_checked(from, to, replace, false).await
         })
     }
 
@@ -231,6 +259,42 @@ impl<P: Protocol> FileStore for RemoteFolder<P> {
                 self.sessions.opener().limit(),
                 |session, _again| P::delete(session, self.at(path))
             )
+        })
+    }
+
+    fn claim(&self, claims: Vec<(String, String)>, _: u64) -> BoxFuture<'_, Vec<Result<Claimed, Fault>>> {
+        Box::pin(async move {
+            let claim = |(from, to): &(String, String)| {
+                let (from, to) = (from.clone(), to.clone());
+                async move {
+                    let renamed = self.rename(&from, &to, true).await?;
+                    Ok(if renamed { Claimed::Unread } else { Claimed::Gone })
+                }
+            };
+            several(&claims, claim).await
+        })
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> BoxFuture<'_, Vec<Result<bool, Fault>>> {
+        Box::pin(async move {
+            let apply = |change: &Change| {
+                let change = change.clone();
+                async move {
+                    match &change {
+                        Change::Rename { from, to, replace } => self.rename(from, to, *replace).await,
+                        Change::Delete { path } => self.delete(path).await,
+                    }
+                }
+            };
+            several(&changes, apply).await
+        })
+    }
+
+    fn prune<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Err(fault) = self.prune_checked(folder).await {
+                tracing::debug!(folder, %fault, "A folder stays on the file server.");
+            }
         })
     }
 }

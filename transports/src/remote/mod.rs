@@ -9,6 +9,7 @@
 pub(crate) mod content;
 pub(crate) mod failure;
 pub(crate) mod folder;
+mod names;
 pub(crate) mod path;
 pub(crate) mod protocol;
 pub(crate) mod replay;
@@ -16,3 +17,4 @@ pub(crate) mod resumes;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod spec;
+mod sweep;

@@ -59,11 +59,13 @@ pub(crate) trait Protocol: Open + Sized {
         at: At<'_>,
     ) -> impl Future<Output = Result<Option<FileInfo>, Failure>> + Send;
 
-    /// The entries of a folder, some more than `limit` at most; nothing where there is no such folder.
+    /// The entries of a folder, some more than `limit` at most; nothing where there is no such folder. Servers may leave out names that
+    /// begin with a dot, unless asked for them with `hidden`, which not all understand.
     fn entries(
         session: &mut Self::Session,
         at: At<'_>,
         limit: usize,
+        hidden: bool,
     ) -> impl Future<Output = Result<Vec<Entry>, Failure>> + Send;
 
     /// Renames a file; the folders on the way are made. `false` where it is gone.
@@ -76,6 +78,12 @@ pub(crate) trait Protocol: Open + Sized {
 
     /// Deletes a file. `false` where it is gone.
     fn delete(session: &mut Self::Session, at: At<'_>) -> impl Future<Output = Result<bool, Failure>> + Send;
+
+    /// Removes a folder where it is empty.
+    fn remove_folder(
+        session: &mut Self::Session,
+        at: At<'_>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Starts a download from an offset on.
     fn download(

@@ -39,7 +39,12 @@ impl Protocol for Opener {
         find(session, at).await
     }
 
-    async fn entries(session: &mut Arc<Session>, at: At<'_>, limit: usize) -> Result<Vec<Entry>, Failure> {
+    async fn entries(
+        session: &mut Arc<Session>,
+        at: At<'_>,
+        limit: usize,
+        _hidden: bool,
+    ) -> Result<Vec<Entry>, Failure> {
         let Some(real) = session.resolve(at).await? else {
             return Ok(Vec::new());
         };
@@ -91,6 +96,13 @@ impl Protocol for Opener {
             return Ok(false);
         };
         Ok(found(session.raw.remove(located).await)?.is_some())
+    }
+
+    async fn remove_folder(session: &mut Arc<Session>, at: At<'_>) -> Result<(), Failure> {
+        if let Some(located) = session.locate(at).await? {
+            session.raw.rmdir(located).await.map_err(failure)?;
+        }
+        Ok(())
     }
 
     async fn download(sessions: &Arc<Sessions<Self>>, at: At<'_>, offset: u64) -> Result<Content, Fault> {
@@ -153,7 +165,7 @@ async fn locate_or_make(session: &Session, at: At<'_>) -> Result<String, Failure
 async fn located(sessions: &Arc<Sessions<Opener>>, at: At<'_>) -> Result<(Lease<Opener>, String), Fault> {
     let limit = sessions.opener().limit();
     let real = on_session!(sessions, limit, |session, _again| locate_or_make(session, at))?;
-    Ok((sessions.lease().await?, real))
+    Ok((sessions.transfer().await?, real))
 }
 
 /// The names in a folder, at most some more than `limit`; nothing where there is no such folder.

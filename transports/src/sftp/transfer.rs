@@ -296,7 +296,7 @@ impl Upload {
 
     /// Opens what is there and sends again what was not confirmed.
     async fn reopen(&mut self) -> Result<(), Failure> {
-        let lease = self.sessions.fresh().await?;
+        let lease = self.sessions.fresh_transfer().await?;
         let flags = OpenFlags::WRITE | OpenFlags::CREATE;
         let file = Open::new(&lease.session, &self.path, flags).await;
         self.file = file.map_err(failure)?;
