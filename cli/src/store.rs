@@ -164,7 +164,7 @@ async fn look(action: &StoreAction, after: Option<&str>, stores: &[Arc<dyn Store
 fn find<'a>(name: &str, stores: &'a [Arc<dyn Store>]) -> Result<&'a Arc<dyn Store>, String> {
     let found = stores.iter().find(|store| &**store.name() == name);
     found.ok_or_else(|| {
-        let names: Vec<&str> = stores.iter().map(|store| &***store.name()).collect();
+        let names: Vec<&str> = stores.iter().map(|store| &**store.name()).collect();
         match names.is_empty() {
             true => format!("there is no store `{name}`: the project has none"),
             false => format!("there is no store `{name}`; there are: {}", names.join(", ")),

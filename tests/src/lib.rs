@@ -16,6 +16,7 @@ mod process;
 mod project;
 mod rabbitmq;
 mod raw;
+mod sample_servers;
 mod server;
 mod service;
 mod ssh;
@@ -33,6 +34,7 @@ pub use process::{Finished, Running};
 pub use project::Project;
 pub use rabbitmq::{RabbitMq, Vhost};
 pub use raw::{RawClient, RawReply};
+pub use sample_servers::SampleServers;
 pub use server::{TestServer, free_port, node, python};
 pub use ssh::{PySftpd, Sshd};
 

@@ -6,6 +6,7 @@
 )]
 
 mod amqp;
+mod amqp_edges;
 mod amqp_store;
 mod check;
 mod docs;
@@ -21,5 +22,6 @@ mod samples;
 mod soap_peers;
 mod split;
 mod stores;
+mod steps;
 mod streaming;
 mod tidy;

@@ -38,7 +38,7 @@ apis:
   orders:
     context: /orders
     routes:
-      POST /: [ store: {{ in: orders, key: "${{headers['x-customer']}}", location: "/orders/${{vars.stored.id}}" }} ]
+      POST /: [ store: {{ in: orders, key: "${{headers['x-customer'] | default('')}}", location: "/orders/${{vars.stored.id}}" }} ]
       GET /{{id}}: [ store_state: {{ in: orders, id: "${{params.id}}" }}, respond ]
 processors:
   forward: {{ store: orders, {processor} }}
@@ -48,9 +48,14 @@ processors:
 
 /// Posts an order of a customer.
 pub(crate) async fn order(gateway: &Gateway, customer: &str, body: &str) -> Answer {
+    order_as(gateway, customer, "text/plain", body).await
+}
+
+/// The same with this media type.
+pub(crate) async fn order_as(gateway: &Gateway, customer: &str, media_type: &str, body: &str) -> Answer {
     let request = hyper::Request::post(format!("{}/orders", gateway.url("http")))
         .header("x-customer", customer)
-        .header("content-type", "text/plain")
+        .header("content-type", media_type)
         .body(http_body_util::Full::<bytes::Bytes>::from(body.to_owned()))
         .unwrap();
     let answer = mediary_tests::Client::new().send(request).await.unwrap();

@@ -150,6 +150,11 @@ fn operators_filters_and_tests_see_the_values() {
         eval("{'a': payload.order.id, 'b': [1, 2]}", &exchange),
         value!({"a": "A1", "b": [1, 2]})
     );
+    let members = eval(
+        "[payload.order] | first | items | map('first') | join(' ')",
+        &exchange,
+    );
+    assert_eq!(members, value!("id total big items"), "the order stays");
 }
 
 #[test]

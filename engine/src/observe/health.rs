@@ -55,6 +55,15 @@ impl Health {
         }
     }
 
+    /// The listeners that are down, each with the reason.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let listeners = self.listeners.lock();
+        let down = listeners.iter();
+        down.filter_map(|(name, state)| Some((name.to_string(), state.problem.clone()?)))
+            .collect()
+    }
+
     /// The report as JSON: `up`, or `degraded` where a listener is down, and each listener with its state.
     pub(crate) fn report(&self, draining: bool) -> String {
         let listeners = self.listeners.lock();

@@ -19,6 +19,7 @@ use futures_util::future::join_all;
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit};
 
@@ -68,9 +69,12 @@ impl StoredGroups {
 
     async fn read(&self) -> Result<(), Fault> {
         let mut found: IndexMap<String, Group> = IndexMap::new();
+        let mut known = HashSet::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.store.list(after.as_deref(), PAGE).await?;
+            let mut page = self.store.list(after.as_deref(), PAGE).await?;
+            // Where a message leaves the store meanwhile, a page may begin anew.
+            page.retain(|message| known.insert(message.id.clone()));
             let Some(last) = page.last() else { break };
             after = Some(last.id.clone());
             for message in page {

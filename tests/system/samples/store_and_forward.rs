@@ -246,7 +246,7 @@ async fn customer(url: String, name: String) -> Vec<String> {
 }
 
 /// The order system is killed twice and the gateway twice, while orders come in.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_no_order_overtakes_another() {
     let arrivals: Arc<Mutex<Vec<(String, u64)>>> = Arc::default();
     let noted = Arc::clone(&arrivals);
