@@ -157,6 +157,7 @@ async fn a_gateway_that_is_killed_in_the_middle_loses_nothing_that_it_accepted()
     assert_eq!(lost, Vec::<&String>::new(), "of {} answered", answered.len());
     assert!(answered.len() > COUNT - KILLS * 16 - 1, "{}", answered.len());
     let duplicates = arrived.len() - distinct.len();
+    eprintln!("{duplicates} duplicates of {KILLS} kills");
     // Delivered, but settled after the last commit began: those under way, and what arrives within two commits.
     assert!(
         duplicates <= KILLS * 250,
@@ -241,6 +242,8 @@ async fn samples_come_at_their_times() {
     wait_for_fill(&gateway, "orders", 0).await;
     let times = times.lock().clone();
     assert_eq!(times.len(), 12);
+    let all = times[11] - times[0];
+    assert!(all < EVERY * 6, "samples of five take {all:?}");
     // Whatever the first sample found: no more than five come within one period.
     for window in times.windows(6) {
         let spread = window[5] - window[0];

@@ -36,6 +36,7 @@ pub(super) static CONSUME: Drill = Drill {
         let point = round.middle();
         let stage = Stage::start(round, &queue);
         stage.wait_for(point);
+        rabbit.wait_for_quorum_queues();
         rabbit.kill();
         let delivered = stage.ledger.different();
         rabbit.start();
@@ -47,6 +48,7 @@ fn published(round: &mut Round, rabbit: &RabbitMq) -> Outcome {
     let vhost = rabbit.vhost();
     let client = vhost.client();
     declare(&client, "out");
+    rabbit.wait_for_quorum_queues();
     let endpoint = "{ amqp: { connection: rabbit, routing_key: out }, timeout: 10s }";
     let gateway = Gateway::start(put(&amqp_connection(&vhost), endpoint), &[]);
     let mut load = Load::start(format!("{}/in", gateway.url("http")), round.messages, round.bytes);
