@@ -9,6 +9,7 @@ mod histogram;
 mod load;
 mod message;
 mod process;
+mod store;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -37,6 +38,8 @@ enum Command {
     Load(load::Options),
     /// Measures contestants against each other, interleaved and pinned to cores
     Compare(compare::Options),
+    /// Measures a message store: put, take, deliver, settle
+    Store(store::Options),
     /// Measures how fast a backlog of files, queued or stored messages drains
     Drain(drain::Options),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Echo(options) => echo::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Store(options) => store::run(&options),
         Command::Drain(options) => drain::run(&options),
     };
     let Err(error) = outcome else {

@@ -28,11 +28,18 @@ enum Left {
 }
 
 /// What the steps of an exchange, or of one branch of it, have left to be done.
-#[derive(Default)]
 pub struct Completions {
     list: List,
-    /// Shared by all branches.
-    exchange: Arc<()>,
+    /// That of the whole exchange, shared by all branches.
+    root: List,
+}
+
+impl Default for Completions {
+    fn default() -> Self {
+        let list = List::default();
+        let root = Arc::clone(&list);
+        Self { list, root }
+    }
 }
 
 impl Completions {
@@ -44,15 +51,15 @@ impl Completions {
     /// Tells this exchange with its branches from every other one that is under way.
     #[must_use]
     pub fn exchange(&self) -> usize {
-        Arc::as_ptr(&self.exchange).addr()
+        Arc::as_ptr(&self.root).addr()
     }
 
     /// Those of a new branch.
     pub(crate) fn branch(&self) -> Self {
         let list = List::default();
         self.list.lock().push(Left::Branch(Arc::clone(&list)));
-        let exchange = Arc::clone(&self.exchange);
-        Self { list, exchange }
+        let root = Arc::clone(&self.root);
+        Self { list, root }
     }
 
     /// Forgets what is added from now on, unless it is told that all went well.

@@ -2,6 +2,7 @@
 //! message, and the tests, which go through YAML.
 
 mod place;
+mod slots;
 mod text;
 
 #[cfg(test)]

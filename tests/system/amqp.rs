@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
 /// A proxy from queue `in` to a backend, with settings of the consumer.
-fn bridge(url: &str, backend: &Backend, consumer: &str) -> String {
+pub(crate) fn bridge(url: &str, backend: &Backend, consumer: &str) -> String {
     format!(
         "connections:\n  rabbit: {{ amqp: \"{url}\" }}\nendpoints:\n  backend: {{ http: \"{}\" }}\nproxies:\n  bridge:\n    from: {{ amqp: {{ connection: rabbit, queue: in, {consumer} }} }}\n    to: backend\n",
         backend.url()
@@ -16,7 +16,7 @@ fn bridge(url: &str, backend: &Backend, consumer: &str) -> String {
 }
 
 /// A POST to `/out` that is published, with settings of the endpoint.
-fn publisher(url: &str, endpoint: &str) -> String {
+pub(crate) fn publisher(url: &str, endpoint: &str) -> String {
     format!(
         "connections:\n  rabbit: {{ amqp: \"{url}\" }}\nendpoints:\n  queue:\n    amqp: {{ connection: rabbit, {endpoint} }}\n    timeout: 5s\nproxies:\n  out:\n    from: {{ http: /out }}\n    to: queue\n"
     )
@@ -32,7 +32,7 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn empty(vhost: &Vhost, queue: &str) -> bool {
+pub(crate) fn empty(vhost: &Vhost, queue: &str) -> bool {
     vhost.client().depth(queue) == 0
 }
 

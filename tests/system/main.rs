@@ -6,16 +6,22 @@
 )]
 
 mod amqp;
+mod amqp_edges;
 mod amqp_store;
 mod check;
 mod docs;
+mod drills;
 mod faithful;
 mod faults;
+mod files;
 mod fixtures;
 mod reload;
 mod remote;
 mod running;
 mod samples;
 mod soap_peers;
+mod split;
+mod steps;
+mod stores;
 mod streaming;
 mod tidy;

@@ -3,20 +3,29 @@
 mod file_drop_api;
 mod http_as_rest;
 mod http_as_soap;
+mod order_files;
+mod queue_bridge;
+mod readmes;
 mod rest_to_soap;
+mod servers;
 mod service_gateway;
+mod store_and_forward;
 mod throttled_backend;
 
 use mediary_tests::{Gateway, Project, mediary, workspace_folder};
+use servers::Servers;
 use std::path::{Path, PathBuf};
 
 /// All samples, as folders of `samples/`.
-const ALL: [&str; 6] = [
+const ALL: [&str; 9] = [
     "file-drop-api",
     "http-as-rest",
     "http-as-soap",
+    "order-files",
+    "queue-bridge",
     "rest-to-soap",
     "service-gateway",
+    "store-and-forward",
     "throttled-backend",
 ];
 
@@ -99,9 +108,11 @@ fn every_sample_passes_its_own_tests() {
 #[test]
 fn every_sample_runs_from_inside_the_binary() {
     for name in ALL {
+        let servers = Servers::start(name);
         let mut arguments = vec!["samples", "run", name, "--once"];
-        for free in FREE_PORTS {
-            arguments.extend(["--set", free]);
+        let sets = servers.sets.iter().map(String::as_str);
+        for set in FREE_PORTS.into_iter().chain(sets) {
+            arguments.extend(["--set", set]);
         }
         let end = mediary(&arguments).expect_success();
         assert!(

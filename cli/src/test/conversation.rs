@@ -3,7 +3,7 @@
 
 use super::definition::{Expect, TestStep};
 use super::expect::{Comparison, Failure};
-use super::{body, mocks, runner};
+use super::{body, deliver, mocks, runner};
 use crate::client::{self, Outgoing, Received};
 use crate::gateway::Served;
 use engine::config::{Sources, Text};
@@ -54,9 +54,10 @@ impl<'a> Conversation<'a> {
         let within = step.expect.as_ref().and_then(|expect| expect.within);
         let deadline = Instant::now() + within.map(engine::config::Duration::get).unwrap_or_default();
         let methods = step.send.methods();
-        let safe = methods
-            .iter()
-            .all(|(method, _)| matches!(*method, "GET" | "HEAD"));
+        let safe = !methods.is_empty()
+            && methods
+                .iter()
+                .all(|(method, _)| matches!(*method, "GET" | "HEAD"));
         let mut received = self.request(step).await;
         loop {
             let failures = self.failures(step, &received, &mut calls);
@@ -87,6 +88,7 @@ impl<'a> Conversation<'a> {
             (Err(problem), _) => {
                 let methods = step.send.methods();
                 let span = methods.first().map(|(_, path)| path.span());
+                let span = span.or_else(|| step.send.to.as_ref().map(|to| to.span));
                 let failure = Failure::at(span.unwrap_or_default(), problem);
                 comparison.failures.push(failure);
             }
@@ -100,6 +102,9 @@ impl<'a> Conversation<'a> {
 
     async fn request(&self, step: &TestStep) -> Result<Received, String> {
         let send = &step.send;
+        if let Some(to) = &send.to {
+            return deliver::deliver(self.served, &to.value, send, self.sources).await;
+        }
         let url = match &send.listener {
             Some(name) => self
                 .served

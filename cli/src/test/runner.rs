@@ -113,7 +113,11 @@ impl Runner {
         let namespaces = namespaces(&project.project);
         let configured = local::ports(&project.project);
         local::free_ports(&mut project);
-        let served = local::serve(project, &configured, &lasting, &self.workers).await?;
+        let servers = match test.live {
+            true => local::Servers::Used,
+            false => local::Servers::LeftAlone,
+        };
+        let served = local::serve(project, &configured, &lasting, &self.workers, servers).await?;
         let mut conversation = Conversation::new(&served, &self.sources, &namespaces);
         let mut failures = Vec::new();
         for step in test.exchanges() {

@@ -117,6 +117,11 @@ impl Check<'_> {
 
     fn send(&mut self, send: &SendConfig, test: &TestCase) {
         match send.methods()[..] {
+            [] if send.to.is_some() => {}
+            [(_, path)] if send.to.is_some() => {
+                let message = "a message goes either to an artifact or, with a method, to a path".to_owned();
+                self.error("config.one_key", path.span(), message, None);
+            }
             [(_, path)] if path.as_str().starts_with(['/', '$']) => {}
             [(_, path)] => {
                 let help = Some(format!("write `/{}`", path.as_str()));
@@ -128,7 +133,10 @@ impl Check<'_> {
                 );
             }
             [] => {
-                let help = Some("such as `send: { GET: /path }`".to_owned());
+                let help = Some(
+                    "such as `send: { GET: /path }`, or `send: { to: PROXY }` for what has no path"
+                        .to_owned(),
+                );
                 self.error(
                     "config.missing_key",
                     test.name.span,

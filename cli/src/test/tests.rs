@@ -1,5 +1,7 @@
 //! The test command on whole projects: what passes, what fails and how that reads.
 
+mod queues;
+
 use crate::console::End;
 use crate::testing::{Ran, folder, mediary};
 

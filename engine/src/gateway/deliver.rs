@@ -4,7 +4,7 @@ use super::{Gateway, InFlight, answer};
 use crate::deployment::Deployment;
 use crate::exchange::{Entry, Exchange};
 use crate::fault::{Fault, FaultCode};
-use crate::mediator::Flow;
+use crate::mediator::{Flow, Needs};
 use crate::message::{Message, StartLine};
 use crate::route::Route;
 use crate::store::{DeadLetter, Port, StoredMessage};
@@ -244,24 +244,32 @@ pub(super) fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
 
 /// Makes the reply, and does what steps have left to be done.
 async fn complete(exchange: &mut Exchange, outcome: Result<Flow, Fault>) -> Result<(), Fault> {
-    let replied = outcome.and_then(|flow| reply(exchange, flow));
-    match replied {
-        Ok(()) => super::complete(exchange).await,
-        failed => failed,
+    let flow = outcome?;
+    let status = exchange.message.status();
+    let refused = status.filter(|status| status.is_client_error() || status.is_server_error());
+    if let Some(status) = refused.filter(|_| flow != Flow::Drop) {
+        return Err(refusal(exchange, status).await);
     }
+    answer::reply(exchange, flow)?;
+    super::complete(exchange).await
 }
 
-/// The end of an exchange as a reply. A backend's refusal that no step looked at is a fault here: there is no client who would see it.
-fn reply(exchange: &mut Exchange, flow: Flow) -> Result<(), Fault> {
-    let refused = exchange.message.status();
-    let refused = refused.filter(|status| status.is_client_error() || status.is_server_error());
-    if let Some(status) = refused.filter(|_| flow != Flow::Drop) {
-        let fault = Fault::new(FaultCode::BackendStatus, "The backend answered with an error.");
-        return Err(fault
-            .with_status(status)
-            .with_detail(format!("the reply has the status {status}")));
-    }
-    answer::reply(exchange, flow).map(drop)
+/// Most bytes of a refusal that the operator is told.
+const REASON_BYTES_MAX: usize = 300;
+
+/// A backend's refusal that no step looked at is a fault here: there is no client who would see it. The operator sees what it says.
+async fn refusal(exchange: &mut Exchange, status: StatusCode) -> Fault {
+    let read = exchange.lift(Needs::Bytes).await;
+    let body = exchange.message.payload.as_bytes().filter(|_| read.is_ok());
+    let said = body.and_then(|body| {
+        let text = String::from_utf8_lossy(&body[..body.len().min(REASON_BYTES_MAX)]);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        (!words.is_empty() && !text.contains('\0')).then(|| words.join(" "))
+    });
+    let status_line = format!("the reply has the status {status}");
+    Fault::new(FaultCode::BackendStatus, "The backend answered with an error.")
+        .with_status(status)
+        .with_detail(said.map_or(status_line.clone(), |said| format!("{status_line}: {said}")))
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Gateway {
         let Some(store) = deployment.stores.get(name) else {
             return reply(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such store" }),
+                &json!({ "error": format!("there is no store `{name}`") }),
             );
         };
         let id = query.get("id").map(String::as_str);
@@ -68,7 +68,7 @@ impl Gateway {
             Ok(Some(json)) => reply(StatusCode::OK, &json),
             Ok(None) => reply(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such message" }),
+                &json!({ "error": format!("there is no message of this id in the store `{name}`") }),
             ),
             Err(fault) => reply(fault.status(), &json!({ "error": fault.to_string() })),
         }
@@ -100,6 +100,19 @@ impl Gateway {
         Ok(Some(
             json!({ "replayed": told.len() - left, "left": left, "messages": told }),
         ))
+    }
+
+    /// The store that a processor took the letter's message from remembers that it failed. Whoever asks there for its state shall know.
+    fn tell_origin(&self, letter: &StoredMessage) {
+        let Some(source) = letter.source.as_deref() else {
+            return;
+        };
+        let (store, id) = (source["store"].as_str(), source["id"].as_str());
+        if let (Some(store), Some(id)) = (store, id)
+            && let Some(store) = self.deployment().stores.get(store)
+        {
+            store.delivered_after_all(id);
+        }
     }
 
     /// What became of it, or why it stays in the store.
@@ -134,6 +147,7 @@ impl Gateway {
         if let Err(fault) = self.again(&route, request, entry).await {
             return Ok(Err(fault.to_string()));
         }
+        self.tell_origin(&message);
         match store.remove(&id).await? {
             true => Ok(Ok("delivered")),
             false => Ok(Ok("delivered, and removed by somebody else meanwhile")),

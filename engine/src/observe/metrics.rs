@@ -85,6 +85,7 @@ pub struct Metrics {
     deployment_version: Gauge,
     listener_up: Family<ArtifactLabels, Gauge>,
     dead_letters: Family<ArtifactLabels, Counter>,
+    files_unnamed: Family<ArtifactLabels, Counter>,
     store_expired: Family<StoreLabels, Counter>,
     resequence_gaps: Family<ArtifactLabels, Counter>,
     resequence_late: Family<ArtifactLabels, Counter>,
@@ -110,6 +111,7 @@ impl Default for Metrics {
             deployment_version: Gauge::default(),
             listener_up: Family::default(),
             dead_letters: Family::default(),
+            files_unnamed: Family::default(),
             store_expired: Family::default(),
             resequence_gaps: Family::default(),
             resequence_late: Family::default(),
@@ -183,6 +185,11 @@ impl Metrics {
             "dead_letters",
             "Messages that failed for good and went to a dead-letter store, by artifact",
             self.dead_letters.clone(),
+        );
+        registry.register(
+            "files_unnamed",
+            "Files that were moved aside because their names are not UTF-8, by artifact",
+            self.files_unnamed.clone(),
         );
         registry.register(
             "store_expired",
@@ -260,6 +267,14 @@ impl Metrics {
         };
         let gaps = self.resequence_gaps.get_or_create_owned(&labels);
         (gaps, self.resequence_late.get_or_create_owned(&labels))
+    }
+
+    /// Counts files of an artifact that were moved aside because their names are not UTF-8.
+    pub fn files_unnamed(&self, artifact: &Arc<str>, count: u64) {
+        let labels = ArtifactLabels {
+            artifact: Text(Arc::clone(artifact)),
+        };
+        self.files_unnamed.get_or_create(&labels).inc_by(count);
     }
 
     /// Counts a fault that was answered.

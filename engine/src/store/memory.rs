@@ -1,7 +1,8 @@
 //! `memory`: a store that a restart empties. For tests, for bursts, and where a message is not worth a disk.
 
 use super::finished::Memory;
-use super::queue::{Found, Limits, Order, Queue, Slot};
+use super::queue::Queue;
+use super::slot::{Found, Limits, Order, Slot};
 use super::{Fill, MessageState, Place, Settlement, Store, StoredMessage, store_fault, stored_already};
 use crate::build::Build;
 use crate::config::{Duration, Node, Size};
@@ -53,9 +54,10 @@ fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sto
             age_max: config.finished_age_max.get(),
         },
     };
-    let queue = cx
-        .state
-        .get_or_insert(format!("store.memory:{name}"), || Queue::new(None));
+    let key = format!("store.memory:{name}");
+    let queue = cx.state.get_or_insert(key, || Queue::new(None));
+    // A store that no deployment has yet has them at once; others get them when the new deployment opens it.
+    queue.limit_first(limits);
     let name = Arc::clone(name);
     Some(Arc::new(MemoryStore { name, limits, queue }))
 }
@@ -147,6 +149,10 @@ impl Store for MemoryStore {
             self.queue.settle(id, how, Some(place));
             Ok(())
         })
+    }
+
+    fn delivered_after_all(&self, id: &str) {
+        self.queue.delivered_after_all(id);
     }
 
     fn place(&self, stream: &str) -> Option<i64> {

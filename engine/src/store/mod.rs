@@ -10,6 +10,7 @@ pub mod queue;
 mod record;
 mod resequence;
 mod sequencer;
+mod slot;
 mod tables;
 mod writer;
 
@@ -319,10 +320,30 @@ pub trait Store: Send + Sync {
         Box::pin(async { Err(self.cannot("be changed")) })
     }
 
+    /// Removes several messages for good: after a crash all of them are there or none. Says how many there were.
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    fn remove_all<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<usize, Fault>> {
+        Box::pin(async move {
+            let mut removed = 0;
+            for id in ids {
+                removed += usize::from(self.remove(id).await?);
+            }
+            Ok(removed)
+        })
+    }
+
     /// The state of a message; `None` where the store never had it, or has forgotten that it had.
     fn state(&self, id: &str) -> Option<MessageState> {
         let _ = id;
         None
+    }
+
+    /// Notes that a message which had failed for good was delivered after all, by a replay of its dead letter. Nothing where the store
+    /// does not remember that it failed.
+    fn delivered_after_all(&self, id: &str) {
+        let _ = id;
     }
 
     /// Whether its messages can be looked up, listed and removed by their ids at any time, so that steps can keep state in it.

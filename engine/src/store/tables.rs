@@ -2,8 +2,9 @@
 
 use super::finished::{self, Ended, Records};
 use super::places::Moved;
-use super::queue::{Queue, Slot};
+use super::queue::Queue;
 use super::record;
+use super::slot::Slot;
 use super::writer::Operation;
 use bytes::Bytes;
 use redb::{
@@ -122,6 +123,7 @@ pub(super) fn apply(transaction: &WriteTransaction, batch: &[Operation]) -> Resu
                     }
                 }
             }
+            Operation::Ended { .. } => {}
             Operation::Attempts { sequence, attempts } => {
                 // One that was removed meanwhile must not leave its attempts behind.
                 if messages.get(sequence)?.is_some() {

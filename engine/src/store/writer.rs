@@ -5,7 +5,8 @@
 
 use super::finished::{Ended, Records};
 use super::places::Moved;
-use super::queue::{Queue, Slot};
+use super::queue::Queue;
+use super::slot::Slot;
 use super::tables;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 const CACHE_BYTES: usize = 32 << 20;
 /// Messages that are kept in memory besides, so that what is taken soon is not read from the file.
 const MEMORY_BYTES_MAX: u64 = 32 << 20;
-/// Most operations of one commit.
+/// Most jobs of one commit: what one caller has to be done at once.
 const BATCH_MAX: usize = 4096;
 /// How soon removals are tried again that the disk refused.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -60,6 +61,10 @@ pub(super) enum Operation {
         sequence: u64,
         attempts: u32,
     },
+    /// Of a message that is gone.
+    Ended {
+        ended: Ended,
+    },
 }
 
 /// The file of a store; shared by all deployments that name it.
@@ -70,7 +75,7 @@ pub(super) struct StoreFile {
 }
 
 struct Opened {
-    send: Sender<Operation>,
+    send: Sender<Vec<Operation>>,
     database: Arc<RwLock<Option<Database>>>,
     thread: JoinHandle<()>,
 }
@@ -123,9 +128,14 @@ impl StoreFile {
 
     /// Hands an operation to the writer.
     pub(super) fn write(&self, operation: Operation) -> Result<(), String> {
+        self.write_all(vec![operation])
+    }
+
+    /// Hands operations to the writer that share one commit.
+    pub(super) fn write_all(&self, operations: Vec<Operation>) -> Result<(), String> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or("it is not open")?;
-        let sent = opened.send.send(operation);
+        let sent = opened.send.send(operations);
         sent.map_err(|_| "its writer has ended".to_owned())
     }
 
@@ -188,7 +198,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, receive: &Receiver<Operation>) {
+    fn run(mut self, receive: &Receiver<Vec<Operation>>) {
         while let Some(batch) = self.next_batch(receive) {
             self.commit(batch);
         }
@@ -198,17 +208,17 @@ impl Writer {
     }
 
     /// Everything that waits. `None` at the end.
-    fn next_batch(&self, receive: &Receiver<Operation>) -> Option<Vec<Operation>> {
+    fn next_batch(&self, receive: &Receiver<Vec<Operation>>) -> Option<Vec<Operation>> {
         let first = match self.left.is_empty() {
             true => Some(receive.recv().ok()?),
             false => match receive.recv_timeout(AGAIN) {
-                Ok(operation) => Some(operation),
+                Ok(operations) => Some(operations),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return None,
             },
         };
         let more = receive.try_iter().take(BATCH_MAX);
-        Some(first.into_iter().chain(more).collect())
+        Some(first.into_iter().chain(more).flatten().collect())
     }
 
     /// First what is left, by itself: while that fails nothing new is tried, so that what is left does not grow.
@@ -292,6 +302,7 @@ impl Writer {
     fn remember(&mut self, transaction: &WriteTransaction, batch: &[Operation]) -> Result<(), redb::Error> {
         let ended = batch.iter().filter_map(|operation| match operation {
             Operation::Remove { ended, .. } => ended.clone(),
+            Operation::Ended { ended } => Some(ended.clone()),
             _ => None,
         });
         let ended: Vec<Ended> = ended.collect();
@@ -318,7 +329,7 @@ impl Writer {
                     answers.push(done);
                 }
                 Operation::Remove { done, .. } => answers.extend(done),
-                Operation::Attempts { .. } => {}
+                Operation::Attempts { .. } | Operation::Ended { .. } => {}
             }
         }
         if !put.is_empty() {
@@ -363,7 +374,7 @@ impl Writer {
                     done: None,
                 });
             }
-            attempts @ Operation::Attempts { .. } => self.left.push(attempts),
+            other @ (Operation::Attempts { .. } | Operation::Ended { .. }) => self.left.push(other),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! as well where they have to survive, and is read once when the step begins to work.
 
 use engine::deployment::Startup;
-use engine::fault::Fault;
+use engine::fault::{Fault, FaultCode};
 use engine::gateway::Gateway;
 use engine::store::{Store, StoredMessage};
 use futures_util::future::{join, join_all};
@@ -235,7 +235,11 @@ impl Turn {
             }
             old.retain(|key| **key != *self.key);
             let (_, put) = join(seen.remove(&**store, &old), store.put(record)).await;
-            put?;
+            // One that is there already is the same key.
+            put.or_else(|fault| match fault.code() {
+                FaultCode::StoredAlready => Ok(()),
+                _ => Err(fault),
+            })?;
         }
         seen.keys.lock().insert(Arc::clone(&self.key), now());
         Ok(forgotten)

@@ -59,3 +59,53 @@ impl Drop for Unfinished {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    /// The library's threads of this process.
+    fn threads() -> usize {
+        let all = std::fs::read_dir("/proc/self/task").unwrap();
+        let named = |name: String| name.starts_with("lapin-io-loop");
+        all.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+            .filter(|name| named(name.clone()))
+            .count()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_broker_that_is_silent_costs_no_thread_and_no_socket() {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut uri = AMQPUri::default();
+        "::1".clone_into(&mut uri.authority.host);
+        uri.authority.port = port;
+        // One never says a word, the next stops in the middle of the handshake.
+        for start in [&b""[..], &b"\x01\x00\x00"[..]] {
+            let broker = async {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                socket.write_all(start).await.unwrap();
+                let mut said = Vec::new();
+                socket.read_to_end(&mut said).await.unwrap();
+                said
+            };
+            let tls = OwnedTLSConfig::default();
+            let attempt = timeout(Duration::from_millis(300), connect(&uri, &tls, "test"));
+            let both = timeout(Duration::from_secs(10), async { tokio::join!(attempt, broker) });
+            let (attempt, said) = both.await.expect("the socket is shut down");
+            assert!(attempt.is_err(), "there is no connection");
+            assert_eq!(said, b"AMQP\x00\x00\x09\x01");
+        }
+        for _ in 0..500 {
+            if threads() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(threads(), 0);
+    }
+}

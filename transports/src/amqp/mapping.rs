@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use serde_json::{Map, Value as Json, json};
+use std::time::Duration;
 
 /// Headers that belong to one hop or are properties of their own: never mapped.
 const NOT_MAPPED: [&str; 14] = [
@@ -26,6 +27,10 @@ const NOT_MAPPED: [&str; 14] = [
 
 /// How often a message has been delivered in vain, as we count it when we publish it again.
 pub(super) const ATTEMPTS: &str = "x-mediary-attempts";
+/// When a message may be tried again, in milliseconds since 1970.
+pub(super) const NOT_BEFORE: &str = "x-mediary-not-before";
+/// Names with this beginning are ours: they neither come from headers of messages nor become such.
+const OURS: &str = "x-mediary-";
 /// Where a message came from that we published again.
 pub(super) const EXCHANGE: &str = "x-mediary-exchange";
 /// As [`EXCHANGE`], the routing key.
@@ -48,7 +53,7 @@ pub(super) fn to_headers(properties: &BasicProperties) -> HeaderMap {
         let Ok(name) = HeaderName::try_from(name.as_str()) else {
             continue;
         };
-        let ours = name.as_str().starts_with("x-mediary-");
+        let ours = name.as_str().starts_with(OURS);
         if ours || NOT_MAPPED.contains(&name.as_str()) {
             continue;
         }
@@ -151,6 +156,24 @@ pub(super) fn count(properties: &BasicProperties, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// Notes in the table that the message is not to be tried before a pause from now is over.
+pub(super) fn set_pause(table: &mut FieldTable, pause: Duration) {
+    let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+    let due = AMQPValue::LongLongInt(now().saturating_add(pause));
+    table.insert(NOT_BEFORE.into(), due);
+}
+
+/// How long a message has still to wait before it is tried again.
+pub(super) fn pause(properties: &BasicProperties) -> Duration {
+    let due = count(properties, NOT_BEFORE);
+    let now = u64::try_from(now()).unwrap_or(0);
+    Duration::from_millis(due.saturating_sub(now))
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
 /// A text that stands in the table.
 pub(super) fn text(properties: &BasicProperties, name: &str) -> Option<String> {
     match properties.headers().as_ref()?.inner().get(name)? {
@@ -199,7 +222,7 @@ pub(super) fn from_headers(headers: &HeaderMap) -> BasicProperties {
     }
     let mut table = FieldTable::default();
     for (name, value) in headers {
-        if NOT_MAPPED.contains(&name.as_str()) {
+        if NOT_MAPPED.contains(&name.as_str()) || name.as_str().starts_with(OURS) {
             continue;
         }
         if let Ok(name) = ShortString::try_new(name.as_str()) {

@@ -67,8 +67,9 @@ fn declaration(declare: Declare) -> (QueueDeclareOptions, FieldTable) {
     match declare.kind {
         QueueKind::Quorum => {
             arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-            // The count of deliveries is ours to judge: beyond its own limit the broker would drop the message.
-            arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(-1));
+            // The count of deliveries is ours to judge: beyond its own limit, which is 20 where none is named, the broker drops the
+            // message. -1 is no limit for RabbitMQ 4 and for RabbitMQ 3 one that the first redelivery exceeds.
+            arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(i32::MAX));
         }
         QueueKind::Classic { durable, auto_delete } => {
             options.durable = durable;

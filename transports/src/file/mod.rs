@@ -1,8 +1,9 @@
 //! Local folders: files become messages, messages become files.
 
+mod alive;
+mod below;
 mod io;
 mod local;
-mod temporary;
 mod watch;
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Who holds which files. An owner has a folder of claims and a lease, a file that it rewrites all the time. Another owner that has seen
-//! the same lease for its whole time, by its own clock, puts the claims back: no two clocks are ever compared.
+//! the same lease for its whole time, by its own clock, puts the claims back: no two clocks are ever compared. On one machine an owner also
+//! holds a mark; a process that is gone is seen by that at once.
 
 use super::path;
 use bytes::Bytes;
 use engine::fault::{Fault, FaultCode};
-use engine::files::{Existing, FileStore};
+use engine::files::{Existing, FileStore, Mark};
 use engine::payload::full;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -13,8 +14,12 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How far files have come that are split.
+pub(super) const CHECKPOINTS: &str = ".mediary/checkpoints";
 /// The folder of all owners.
 const OWNERS: &str = ".mediary";
+/// The wait between two looks at the marks of others.
+const MARK_PAUSE: Duration = Duration::from_secs(1);
 /// Most claims looked at in one go.
 const CLAIMS_MAX: usize = 100_000;
 /// Most bytes of a lease.
@@ -26,6 +31,8 @@ pub(super) struct Owner {
     lease: Duration,
     /// Until when others leave the claims alone.
     until: Mutex<Option<Instant>>,
+    /// Shows others on this machine that we live, where the store can.
+    mark: tokio::sync::OnceCell<Option<Mark>>,
     /// What was seen of others: the lease, and since when it stands still.
     others: Mutex<HashMap<String, (Vec<u8>, Instant)>>,
     /// Claims of its own that nobody worked on at the last look.
@@ -38,6 +45,7 @@ impl Owner {
             id: uuid::Uuid::new_v4().simple().to_string(),
             lease,
             until: Mutex::default(),
+            mark: tokio::sync::OnceCell::new(),
             others: Mutex::default(),
             strays: Mutex::default(),
         }
@@ -63,10 +71,13 @@ impl Owner {
     }
 
     async fn renew(&self, store: &dyn FileStore) -> Result<(), Fault> {
+        self.mark
+            .get_or_try_init(|| async { store.mark(&mark_path(&self.id)).await })
+            .await?;
         let begun = Instant::now();
-        let mark = Bytes::from(uuid::Uuid::now_v7().to_string());
+        let value = Bytes::from(uuid::Uuid::now_v7().to_string());
         let path = lease_path(&self.id);
-        store.write(&path, full(mark), Existing::Replace).await?;
+        store.write(&path, full(value), Existing::Replace).await?;
         // Others count from when they first see it, which is later: a third is left for the way.
         *self.until.lock() = Some(begun + self.lease * 2 / 3);
         Ok(())
@@ -80,10 +91,16 @@ impl Owner {
         wake: &Notify,
         held: &Mutex<HashSet<String>>,
     ) {
+        let mut renewed: Option<Instant> = None;
         loop {
-            if let Err(fault) = self.renew(store).await {
-                tracing::debug!(listener, %fault, "the lease cannot be renewed");
-            } else {
+            let now = Instant::now();
+            if renewed.is_none_or(|at| now - at >= self.lease / 3) {
+                match self.renew(store).await {
+                    Ok(()) => renewed = Some(now),
+                    Err(fault) => tracing::debug!(listener, %fault, "the lease cannot be renewed"),
+                }
+            }
+            if renewed.is_some() {
                 match self.take_over(store, held).await {
                     Ok(0) => {}
                     Ok(count) => {
@@ -97,7 +114,9 @@ impl Owner {
                     Err(fault) => tracing::debug!(listener, %fault, "other owners cannot be looked at"),
                 }
             }
-            tokio::time::sleep(self.lease / 3).await;
+            let marked = self.mark.get().is_some_and(Option::is_some);
+            let pause = if marked { MARK_PAUSE } else { self.lease };
+            tokio::time::sleep(pause.min(self.lease / 3)).await;
         }
     }
 
@@ -126,6 +145,9 @@ impl Owner {
     }
 
     async fn is_dead(&self, owner: &str, store: &dyn FileStore) -> Result<bool, Fault> {
+        if store.is_abandoned(&mark_path(owner)).await {
+            return Ok(true);
+        }
         let lease = read(store, &lease_path(owner)).await?;
         let now = Instant::now();
         let mut others = self.others.lock();
@@ -151,6 +173,10 @@ impl Owner {
     }
 }
 
+fn mark_path(owner: &str) -> String {
+    format!("{OWNERS}/{owner}/alive")
+}
+
 fn lease_path(owner: &str) -> String {
     format!("{OWNERS}/{owner}/lease")
 }
@@ -167,6 +193,9 @@ async fn claims(store: &dyn FileStore) -> Result<HashMap<String, Vec<String>>, F
         let Some((owner, rest)) = below.split_once('/') else {
             continue;
         };
+        if file.path.starts_with(CHECKPOINTS) {
+            continue;
+        }
         let files = owners.entry(owner.to_owned()).or_default();
         files.extend(rest.strip_prefix("claims/").map(str::to_owned));
     }
@@ -178,6 +207,7 @@ async fn put_back(store: &dyn FileStore, owner: &str, files: &[String]) -> Resul
     let (count, waiting) = rename_back(store, owner, files).await?;
     if !waiting {
         store.delete(&lease_path(owner)).await?;
+        store.delete(&mark_path(owner)).await?;
         store.prune(&path::join(OWNERS, owner)).await;
     }
     Ok(count)

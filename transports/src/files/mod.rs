@@ -11,6 +11,7 @@
 mod body;
 mod claims;
 mod config;
+mod example;
 mod folder;
 mod listener;
 mod media;
@@ -18,7 +19,7 @@ pub(crate) mod path;
 mod sender;
 mod serve;
 mod settle;
-pub(crate) mod sweep;
+mod split;
 
 pub(crate) use config::{FolderConfig, SenderConfig, merged_schema, split_settings};
 pub(crate) use listener::{Wake, listener};

@@ -55,6 +55,22 @@ pub(crate) fn join(folder: &str, path: &str) -> String {
     }
 }
 
+/// The path of another file in the same folder as `path`.
+///
+/// # Errors
+/// `client.bad_request` where `name` is no name but a path.
+pub(crate) fn beside(path: &str, name: &str) -> Result<String, Fault> {
+    if name.contains('/') {
+        let fault = Fault::new(
+            FaultCode::BadRequest,
+            "The file's new name leads to another folder.",
+        );
+        return Err(fault.with_detail(format!("{name:?}")));
+    }
+    check(name)?;
+    Ok(join(parent(path), name))
+}
+
 /// A path with something before its extension: `orders-1.csv`. The name is cut where it would get too long.
 pub(crate) fn numbered(path: &str, mark: &str) -> String {
     let name = name(path);

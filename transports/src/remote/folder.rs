@@ -7,8 +7,8 @@ use super::path::{NUMBER_MAX, unfinished};
 use super::protocol::{At, Entry, Protocol, Rename};
 use super::resumes::Resumes;
 use super::sessions::{Sessions, on_session};
+use super::sweep::Sweeps;
 use crate::files::path::{join, numbered};
-use crate::files::sweep::Sweeps;
 use engine::fault::{Fault, FaultCode};
 use engine::files::{Change, Claimed, Content, Existing, FileInfo, FileStore};
 use engine::mediator::BoxFuture;
@@ -196,6 +196,11 @@ async fn several<T, R, F: Future<Output = R>>(all: &[T], one: impl Fn(&T) -> F) 
 impl<P: Protocol> FileStore for RemoteFolder<P> {
     fn url(&self) -> String {
         self.sessions.opener().authority() + &P::url_path(&self.folder)
+    }
+
+    fn key(&self) -> String {
+        // Connections of the same settings are one, so its address stands for user, password and the rest.
+        format!("{} {:p}", self.url(), Arc::as_ptr(&self.sessions))
     }
 
     fn list<'a>(

@@ -1,4 +1,7 @@
 //! Tidying up on a server: uploads that a dead process did not finish, folders that are empty.
+//!
+//! How old an unfinished upload is can only be told by the server's clock. So it is compared with the upload that was just made beside
+//! it, in the same listing, and no two clocks are.
 
 use super::failure::Failure;
 use super::folder::RemoteFolder;
@@ -6,13 +9,36 @@ use super::path::is_unfinished;
 use super::protocol::{Entry, Protocol};
 use super::sessions::on_session;
 use crate::files::path::{join, name, parent};
-use crate::files::sweep;
 use engine::fault::Fault;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
+/// How much older than a new one an unfinished upload is that nobody goes on with. A transfer gives up after seconds without progress.
+const AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a folder is looked through.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Most folders that are looked through within an interval.
+const FOLDERS_MAX: usize = 256;
 /// Most entries of a folder that are looked at.
 const ENTRIES_MAX: usize = 10_000;
-/// Most folders that are removed with one.
-const FOLDERS_MAX: usize = 256;
+
+/// When the folders below a folder were last looked through.
+#[derive(Debug, Default)]
+pub(super) struct Sweeps(Mutex<HashMap<String, Instant>>);
+
+impl Sweeps {
+    /// Whether it is time to look through a folder, which then counts as done.
+    fn due(&self, folder: &str) -> bool {
+        let mut swept = self.0.lock();
+        swept.retain(|_, at| at.elapsed() < INTERVAL);
+        if swept.len() >= FOLDERS_MAX || swept.contains_key(folder) {
+            return false;
+        }
+        swept.insert(folder.to_owned(), Instant::now());
+        true
+    }
+}
 
 impl<P: Protocol> RemoteFolder<P> {
     /// Deletes unfinished uploads beside this one that are much older. What fails is tried again after a while.
@@ -91,7 +117,8 @@ fn outdated<'a>(entries: &'a [Entry], fresh: &str) -> Vec<&'a str> {
     let Some((_, now)) = unfinished().find(|(name, _)| *name == fresh) else {
         return Vec::new();
     };
-    let old = unfinished().filter(|(_, modified)| sweep::outdated(*modified, now));
+    let age = i64::try_from(AGE.as_millis()).unwrap_or(i64::MAX);
+    let old = unfinished().filter(|(_, modified)| now.saturating_sub(*modified) > age);
     old.map(|(name, _)| name).collect()
 }
 
@@ -102,7 +129,7 @@ mod tests {
 
     #[test]
     fn only_unfinished_uploads_much_older_than_the_new_one_are_outdated() {
-        let day = 24 * 60 * 60 * 1000;
+        let day = i64::try_from(AGE.as_millis()).expect("a day");
         let file = |path: &str, modified| {
             Entry::File(FileInfo {
                 path: path.to_owned(),
@@ -120,5 +147,16 @@ mod tests {
         ];
         assert_eq!(outdated(&entries, ".mediary-new.part"), [".mediary-old.part"]);
         assert!(outdated(&entries, ".mediary-elsewhere.part").is_empty());
+    }
+
+    #[test]
+    fn a_folder_is_looked_through_once_in_a_while() {
+        let sweeps = Sweeps::default();
+        assert!(sweeps.due("a"));
+        assert!(!sweeps.due("a"));
+        for number in 1..FOLDERS_MAX {
+            assert!(sweeps.due(&number.to_string()));
+        }
+        assert!(!sweeps.due("b"), "the number is limited");
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Acks {
     next: u64,
     /// Settled ones above it, and whether the broker has still to be told.
     settled: BTreeMap<u64, bool>,
+    /// How many of these the broker has still to be told of.
+    untold: usize,
     orders: Vec<Order>,
 }
 
@@ -37,6 +39,7 @@ impl Default for Acks {
         Self {
             next: 1,
             settled: BTreeMap::new(),
+            untold: 0,
             orders: Vec::new(),
         }
     }
@@ -45,24 +48,42 @@ impl Default for Acks {
 impl Acks {
     /// Notes that a delivery is settled.
     pub(super) fn settle(&mut self, tag: u64, verdict: Verdict) {
-        let requeue = verdict == Verdict::Requeue;
-        if verdict != Verdict::Ack {
+        let acknowledged = verdict == Verdict::Ack;
+        if !acknowledged {
+            let requeue = verdict == Verdict::Requeue;
             self.orders.push(Order::Nack { tag, requeue });
         }
-        self.settled.insert(tag, verdict == Verdict::Ack);
+        self.untold += usize::from(acknowledged);
+        self.settled.insert(tag, acknowledged);
     }
 
-    /// What to tell the broker now.
+    /// How many acknowledgements wait for one before them.
+    pub(super) fn untold(&self) -> usize {
+        self.untold
+    }
+
+    /// What to tell the broker now. Acknowledgements that nothing keeps from being one are one.
     pub(super) fn orders(&mut self) -> Vec<Order> {
         let mut orders = std::mem::take(&mut self.orders);
         let mut last = None;
-        while let Some(untold) = self.settled.remove(&self.next) {
-            if untold {
+        while let Some(entry) = self
+            .settled
+            .first_entry()
+            .filter(|entry| *entry.key() == self.next)
+        {
+            if entry.remove() {
                 last = Some(self.next);
+                self.untold -= 1;
             }
             self.next += 1;
         }
         orders.extend(last.map(|tag| Order::Ack { tag, multiple: true }));
+        orders
+    }
+
+    /// All that is left to tell: one by one what waits for a delivery before it.
+    pub(super) fn rest(&mut self) -> Vec<Order> {
+        let mut orders = self.orders();
         for (tag, untold) in &mut self.settled {
             if std::mem::take(untold) {
                 orders.push(Order::Ack {
@@ -71,6 +92,7 @@ impl Acks {
                 });
             }
         }
+        self.untold = 0;
         orders
     }
 }
@@ -87,8 +109,10 @@ mod tests {
         }
         let multiple = |tag| Order::Ack { tag, multiple: true };
         let single = |tag| Order::Ack { tag, multiple: false };
-        assert_eq!(acks.orders(), [multiple(3), single(5)]);
-        assert_eq!(acks.orders(), []);
+        assert_eq!(acks.orders(), [multiple(3)]);
+        assert_eq!(acks.untold(), 1);
+        assert_eq!(acks.rest(), [single(5)]);
+        assert_eq!((acks.rest(), acks.untold()), (vec![], 0));
         acks.settle(4, Verdict::Requeue);
         let requeue = Order::Nack {
             tag: 4,
@@ -102,5 +126,10 @@ mod tests {
             requeue: false,
         };
         assert_eq!(acks.orders(), [reject, multiple(6)]);
+        acks.settle(10, Verdict::Ack);
+        acks.settle(8, Verdict::Ack);
+        assert_eq!(acks.rest(), [multiple(8), single(10)]);
+        acks.settle(9, Verdict::Ack);
+        assert_eq!((acks.orders(), acks.untold()), (vec![multiple(9)], 0));
     }
 }

@@ -7,9 +7,10 @@ use engine::message::{Message, StartLine};
 use engine::payload::Payload;
 use engine::transport::Delivery;
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest id of a client's that becomes the exchange's.
 const ID_MAX: usize = 128;
@@ -22,11 +23,16 @@ pub(super) struct Received {
     exchange: ShortString,
     routing_key: ShortString,
     redelivered: bool,
+    /// How often it has been delivered in vain: what we counted and what the broker counted (quorum queues).
+    pub(super) attempts: u64,
 }
 
 impl Received {
     pub(super) fn new(delivery: lapin::message::Delivery) -> Self {
+        let ours = mapping::count(&delivery.properties, mapping::ATTEMPTS);
+        let brokers = mapping::count(&delivery.properties, "x-delivery-count");
         Self {
+            attempts: ours.saturating_add(brokers),
             tag: delivery.delivery_tag,
             properties: delivery.properties,
             body: delivery.data.into(),
@@ -36,15 +42,9 @@ impl Received {
         }
     }
 
-    /// How often it has been delivered in vain: what we counted and what the broker counted (quorum queues).
-    pub(super) fn attempts(&self) -> u64 {
-        let ours = mapping::count(&self.properties, mapping::ATTEMPTS);
-        ours.saturating_add(mapping::count(&self.properties, "x-delivery-count"))
-    }
-
     /// Whether it may have been seen before.
     fn redelivered(&self) -> bool {
-        self.redelivered || self.attempts() > 0
+        self.redelivered || self.attempts > 0
     }
 
     /// What the gateway is given.
@@ -61,22 +61,25 @@ impl Received {
                 headers,
                 payload: Payload::bytes(self.body.clone()),
             },
-            id: self.id().to_owned(),
+            id: self.id(),
             source: self.source(queue),
             traceparent,
             redelivers,
         }
     }
 
-    /// The publisher's id for it, where it is one that logs can show.
-    fn id(&self) -> &str {
+    /// What it belongs to, where that is an id that logs can show: the exchange of another gateway that published it, or what its
+    /// publisher says.
+    fn id(&self) -> String {
+        let exchange = mapping::text(&self.properties, "x-correlation-id");
         let ids = [self.properties.correlation_id(), self.properties.message_id()];
         let usable = |id: &&str| {
             let shown = id.bytes().all(|byte| byte.is_ascii_graphic());
             shown && !id.is_empty() && id.len() <= ID_MAX
         };
-        let mut ids = ids.into_iter().flatten().map(ShortString::as_str);
-        ids.find(usable).unwrap_or_default()
+        let ids = ids.into_iter().flatten().map(ShortString::as_str);
+        let mut ids = exchange.as_deref().into_iter().chain(ids);
+        ids.find(usable).unwrap_or_default().to_owned()
     }
 
     fn source(&self, queue: &str) -> Json {
@@ -87,7 +90,7 @@ impl Received {
             "exchange": self.first(mapping::EXCHANGE).unwrap_or_else(|| self.exchange.to_string()),
             "routing_key": self.first(mapping::ROUTING_KEY).unwrap_or_else(|| self.routing_key.to_string()),
             "redelivered": self.redelivered(),
-            "attempts": self.attempts(),
+            "attempts": self.attempts,
             "delivery_tag": self.tag,
             "properties": mapping::properties_json(&self.properties),
             "headers": headers.map_or_else(|| json!({}), mapping::table_json),
@@ -98,20 +101,25 @@ impl Received {
         mapping::text(&self.properties, name)
     }
 
-    /// Its properties for the next attempt, with the count.
-    pub(super) fn again(&self) -> BasicProperties {
+    /// Its properties for the next attempt, which is not before a pause is over; one attempt more where it is `counted`.
+    pub(super) fn again(&self, pause: Duration, counted: bool) -> BasicProperties {
         let (properties, mut table) = mapping::republished(&self.properties, true);
-        let attempts = i64::try_from(self.attempts() + 1).unwrap_or(i64::MAX);
-        table.insert(mapping::ATTEMPTS.into(), AMQPValue::LongLongInt(attempts));
+        self.set_attempts(&mut table, counted);
         self.add_origin(&mut table);
+        mapping::set_pause(&mut table, pause);
         properties.with_headers(table)
+    }
+
+    fn set_attempts(&self, table: &mut FieldTable, counted: bool) {
+        let attempts = self.attempts.saturating_add(u64::from(counted));
+        let attempts = AMQPValue::LongLongInt(i64::try_from(attempts).unwrap_or(i64::MAX));
+        table.insert(mapping::ATTEMPTS.into(), attempts);
     }
 
     /// Its properties as a dead letter, with what went wrong.
     pub(super) fn dead(&self, artifact: &str, queue: &str, fault: &Fault) -> BasicProperties {
         let (properties, mut table) = mapping::republished(&self.properties, false);
-        let attempts = i64::try_from(self.attempts() + 1).unwrap_or(i64::MAX);
-        table.insert(mapping::ATTEMPTS.into(), AMQPValue::LongLongInt(attempts));
+        self.set_attempts(&mut table, true);
         self.add_origin(&mut table);
         mapping::set(&mut table, "x-mediary-artifact", artifact);
         mapping::set(&mut table, "x-mediary-queue", queue);
@@ -123,7 +131,7 @@ impl Received {
         properties.with_headers(table)
     }
 
-    fn add_origin(&self, table: &mut lapin::types::FieldTable) {
+    fn add_origin(&self, table: &mut FieldTable) {
         // The first time only: later on it comes from the default exchange.
         if !table.contains_key(mapping::EXCHANGE) {
             mapping::set(table, mapping::EXCHANGE, self.exchange.as_str());

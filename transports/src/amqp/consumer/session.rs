@@ -12,10 +12,13 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Time for saying good-bye to the broker.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// How long an acknowledgement may wait for one before it.
+const LATE: Duration = Duration::from_millis(10);
 
 /// Receives until the listener is drained. Calls `up` when the broker sends messages.
 ///
@@ -41,27 +44,34 @@ async fn receive(shared: &Shared, connection: &Connection, mut up: impl FnMut())
     up();
     let deliverer = Deliverer::new(shared, connection);
     let mut in_flight = FuturesUnordered::new();
-    let mut acks = Acks::default();
+    let mut teller = Teller::new(&channel, shared.settings.prefetch);
     let mut drained = std::pin::pin!(shared.drained());
+    let mut late = std::pin::pin!(sleep(LATE));
     let deadline = loop {
         tokio::select! {
             biased;
             deadline = &mut drained => break deadline,
             Some((tag, verdict)) = in_flight.next() => {
-                settle(&mut acks, tag, verdict, &mut in_flight, &channel);
+                let waiting = teller.waits();
+                teller.settle(tag, verdict, &mut in_flight);
+                if !waiting && teller.waits() {
+                    late.as_mut().reset(Instant::now() + LATE);
+                }
             }
             delivery = consumer.next() => match delivery {
                 Some(Ok(delivery)) => in_flight.push(deliverer.deliver(delivery)),
                 Some(Err(error)) => return Err(error.to_string()),
                 None => return Err("the broker cancelled the consumer".to_owned()),
-            }
+            },
+            () = &mut late, if teller.waits() => teller.tell_rest(),
         }
     };
     let cancel = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
     let _ = timeout_at(deadline.max(Instant::now() + CLOSING_TIME), cancel).await;
     while let Ok(Some((tag, verdict))) = timeout_at(deadline, in_flight.next()).await {
-        settle(&mut acks, tag, verdict, &mut in_flight, &channel);
+        teller.settle(tag, verdict, &mut in_flight);
     }
+    teller.tell_rest();
     Ok(())
 }
 
@@ -78,20 +88,55 @@ async fn open(shared: &Shared, connection: &Connection) -> lapin::Result<(Channe
     Ok((channel, consumer))
 }
 
-/// Notes this settled delivery and all others that are settled by now, and tells the broker.
-fn settle<F: Future<Output = (u64, Verdict)>>(
-    acks: &mut Acks,
-    tag: u64,
-    verdict: Verdict,
-    in_flight: &mut FuturesUnordered<F>,
-    channel: &Channel,
-) {
-    acks.settle(tag, verdict);
-    while let Some(Some((tag, verdict))) = in_flight.next().now_or_never() {
-        acks.settle(tag, verdict);
+/// Tells the broker what is settled.
+struct Teller<'a> {
+    acks: Acks,
+    channel: &'a Channel,
+    /// How many acknowledgements may wait for one before them, so that the broker has always something to send.
+    waiting_max: usize,
+}
+
+impl<'a> Teller<'a> {
+    fn new(channel: &'a Channel, prefetch: u16) -> Self {
+        Self {
+            acks: Acks::default(),
+            channel,
+            waiting_max: usize::from(prefetch / 4),
+        }
     }
-    for order in acks.orders() {
-        tell(order, channel);
+
+    /// Notes this settled delivery and all others that are settled by now.
+    fn settle<F: Future<Output = (u64, Verdict)>>(
+        &mut self,
+        tag: u64,
+        verdict: Verdict,
+        in_flight: &mut FuturesUnordered<F>,
+    ) {
+        self.acks.settle(tag, verdict);
+        while let Some(Some((tag, verdict))) = in_flight.next().now_or_never() {
+            self.acks.settle(tag, verdict);
+        }
+        let orders = match self.acks.untold() > self.waiting_max {
+            true => self.acks.rest(),
+            false => self.acks.orders(),
+        };
+        self.tell(orders);
+    }
+
+    /// Whether acknowledgements wait for one before them.
+    fn waits(&self) -> bool {
+        self.acks.untold() > 0
+    }
+
+    fn tell_rest(&mut self) {
+        let orders = self.acks.rest();
+        self.tell(orders);
+    }
+
+    fn tell(&self, orders: Vec<Order>) {
+        for order in orders {
+            tell(order, self.channel);
+        }
     }
 }
 

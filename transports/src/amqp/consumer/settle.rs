@@ -14,10 +14,14 @@ use engine::transport::Settled;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Connection};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Channels for replies, retries and dead letters of a consumer.
 const CHANNELS_MAX: usize = 32;
+
+/// How long a message rests that has to wait while many others wait.
+const SHORT_REST: Duration = Duration::from_secs(1);
 
 /// Delivers the messages of one connection.
 pub(super) struct Deliverer<'a> {
@@ -58,7 +62,10 @@ impl<'a> Deliverer<'a> {
             );
             return self.give_up(received, &fault).await;
         }
-        let redelivers = received.attempts() < settings.redeliveries;
+        if let Some(verdict) = self.hold(received).await {
+            return verdict;
+        }
+        let redelivers = received.attempts < settings.redeliveries;
         let mut backoff = Backoff::default();
         loop {
             match self.attempt(received, redelivers).await {
@@ -71,7 +78,7 @@ impl<'a> Deliverer<'a> {
                     return Verdict::Ack;
                 }
                 Settled::Failed(fault) if redelivers && fault.worth_redelivery() => {
-                    return self.again(received).await;
+                    return self.retry(received, &fault).await;
                 }
                 Settled::Failed(fault) => return self.give_up(received, &fault).await,
                 Settled::Later(_) => {
@@ -93,20 +100,42 @@ impl<'a> Deliverer<'a> {
         self.shared.gateway.deliver(delivery).await
     }
 
-    /// Puts the message at the end of its queue, counted, after a pause. At most half of what the broker sends ahead may
-    /// wait, so that failing messages never keep others from coming.
-    async fn again(&self, received: &Received) -> Verdict {
+    /// Puts a message that failed at the end of its queue, with its count and the time of its next attempt. What a circuit breaker
+    /// refused was no attempt.
+    async fn retry(&self, received: &Received, fault: &Fault) -> Verdict {
         let settings = &self.shared.settings;
-        let waiting = Waiting::new(&self.waiting);
-        if waiting.before < usize::from(settings.prefetch / 2).max(1) {
-            let pause = Backoff::after(settings.backoff, settings.backoff_max, received.attempts() + 1);
-            if !self.shared.rest(pause).await {
-                return Verdict::Requeue;
-            }
+        let counted = fault.code() != FaultCode::CircuitOpen;
+        let attempts = received.attempts + u64::from(counted);
+        let pause = Backoff::after(settings.backoff, settings.backoff_max, attempts);
+        self.again(received, pause, counted).await
+    }
+
+    /// Holds a message until the time of its next attempt. At most half of what the broker sends ahead is held for long; of the others
+    /// each takes a short rest and goes to the end of the queue again, so that messages that failed neither keep others from coming
+    /// nor use up their attempts early.
+    async fn hold(&self, received: &Received) -> Option<Verdict> {
+        let settings = &self.shared.settings;
+        let pause = mapping::pause(&received.properties).min(settings.backoff_max);
+        if pause.is_zero() {
+            return None;
         }
-        drop(waiting);
+        let waiting = Waiting::new(&self.waiting);
+        let long = waiting.before < usize::from(settings.prefetch / 2).max(1);
+        let rest = if long { pause } else { pause.min(SHORT_REST) };
+        if !self.shared.rest(rest).await {
+            return Some(Verdict::Requeue);
+        }
+        match pause.saturating_sub(rest) {
+            Duration::ZERO => None,
+            left => Some(self.again(received, left, false).await),
+        }
+    }
+
+    async fn again(&self, received: &Received, pause: Duration, counted: bool) -> Verdict {
+        let settings = &self.shared.settings;
+        let properties = received.again(pause, counted);
         match self
-            .publish(&settings.queue, received.again(), &received.body, true)
+            .publish(&settings.queue, properties, &received.body, true)
             .await
         {
             Ok(()) => Verdict::Ack,

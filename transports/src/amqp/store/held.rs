@@ -4,6 +4,7 @@
 //! id and not handed out twice. Only messages that a gateway stored have ids that are good for that.
 
 use super::record;
+use crate::amqp::mapping;
 use engine::store::queue::{Found, Queue, Slot};
 use engine::store::{Settlement, Stage, StoredMessage};
 use lapin::message::Delivery;
@@ -97,7 +98,7 @@ impl Held {
                 };
             }
         }
-        let pause = record::pause(&delivery.properties).min(PAUSE_MAX);
+        let pause = mapping::pause(&delivery.properties).min(PAUSE_MAX);
         if !pause.is_zero() {
             return Arrival::Later(pause, delivery);
         }

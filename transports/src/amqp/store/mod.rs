@@ -275,8 +275,7 @@ impl Shared {
         let (properties, mut table) = mapping::republished(&properties, true);
         let attempts = AMQPValue::LongLongInt(i64::from(attempts) + 1);
         table.insert(mapping::ATTEMPTS.into(), attempts);
-        let due = record::due_after(pause);
-        table.insert(record::NOT_BEFORE.into(), AMQPValue::LongLongInt(due));
+        mapping::set_pause(&mut table, pause);
         let published = self.publish(&properties.with_headers(table), &message.body).await;
         if let Err(problem) = &published {
             tracing::warn!(queue = %self.settings.queue, message = id, problem, "the count of a message cannot be stored");

@@ -9,10 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// When the message may be tried again, in milliseconds since 1970.
-pub(super) const NOT_BEFORE: &str = "x-mediary-not-before";
 /// When it was stored, in milliseconds since 1970. Only messages of ours have it.
 const STORED_AT: &str = "x-mediary-stored-at";
 /// Headers that cannot stand in the table under their own names: pairs of name and value.
@@ -176,23 +173,6 @@ pub(super) fn decode(properties: &BasicProperties, body: Vec<u8>) -> StoredMessa
         body: body.into(),
         ..stored
     }
-}
-
-/// When a pause from now is over.
-pub(super) fn due_after(pause: Duration) -> i64 {
-    let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-    now().saturating_add(pause)
-}
-
-/// How long a message has still to wait.
-pub(super) fn pause(properties: &BasicProperties) -> Duration {
-    let due = mapping::count(properties, NOT_BEFORE);
-    let now = u64::try_from(now()).unwrap_or(0);
-    Duration::from_millis(due.saturating_sub(now))
-}
-
-fn now() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 /// Whether it was stored by a gateway, which means that its id is unique.

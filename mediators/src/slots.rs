@@ -1,4 +1,4 @@
-//! How many at once, for each key.
+//! Helper: how many at once, for each key.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -9,13 +9,13 @@ use tokio::sync::Semaphore;
 const KEYS_MAX: usize = 10_000;
 
 /// Semaphores by key.
-pub(super) struct Slots {
+pub(crate) struct Slots {
     count: usize,
     by_key: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
 }
 
 impl Slots {
-    pub(super) fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self {
             count: count.min(Semaphore::MAX_PERMITS),
             by_key: Mutex::default(),
@@ -23,7 +23,7 @@ impl Slots {
     }
 
     /// The semaphore of a key.
-    pub(super) fn of(&self, key: &str) -> Arc<Semaphore> {
+    pub(crate) fn of(&self, key: &str) -> Arc<Semaphore> {
         let mut by_key = self.by_key.lock();
         if let Some(found) = by_key.get(key) {
             return Arc::clone(found);
