@@ -232,20 +232,22 @@ impl Inner {
     }
 
     async fn remove(&self, id: &str) -> Result<bool, Fault> {
-        let Some(sequence) = self.file.queue.remove(id) else {
-            return Ok(false);
-        };
-        let (done, answer) = oneshot::channel();
-        let operation = Operation::Remove {
-            sequence,
-            attempts: u32::MAX,
-            ended: None,
-            moved: None,
-            done: Some(done),
-        };
-        let written = self.file.write(operation);
+        self.remove_all(&[id.to_owned()]).await.map(|removed| removed > 0)
+    }
+
+    async fn remove_all(&self, ids: &[String]) -> Result<usize, Fault> {
+        let found = ids.iter().filter_map(|id| self.file.queue.remove(id));
+        let (operations, answers): (Vec<_>, Vec<_>) = found.map(removal).unzip();
+        if operations.is_empty() {
+            return Ok(0);
+        }
+        let written = self.file.write_all(operations);
         written.map_err(|problem| self.fault(problem))?;
-        self.answer(answer).await.map(|_| true)
+        let removed = answers.len();
+        for answer in answers {
+            self.answer(answer).await?;
+        }
+        Ok(removed)
     }
 
     /// Deals with all that has waited too long.
@@ -281,6 +283,19 @@ impl Inner {
         }
         self.settle(&found.id, Settlement::Failed, None)
     }
+}
+
+/// The removal of a message that was not processed, and its answer.
+fn removal(sequence: u64) -> (Operation, oneshot::Receiver<Result<Written, String>>) {
+    let (done, answer) = oneshot::channel();
+    let operation = Operation::Remove {
+        sequence,
+        attempts: u32::MAX,
+        ended: None,
+        moved: None,
+        done: Some(done),
+    };
+    (operation, answer)
 }
 
 /// Looks for messages that are too old as long as the store is there.
@@ -371,6 +386,10 @@ impl Store for DurableStore {
 
     fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(self.0.remove(id))
+    }
+
+    fn remove_all<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<usize, Fault>> {
+        Box::pin(self.0.remove_all(ids))
     }
 
     fn state(&self, id: &str) -> Option<MessageState> {

@@ -52,7 +52,7 @@ async fn keeps_order_and_leases(store: &dyn Store) {
     assert_eq!(store.state("a1").unwrap().stage, Stage::Processing);
     assert_eq!(store.state("a2").unwrap().stage, Stage::Waiting);
     let retry = Settlement::Retry {
-        pause: Duration::from_millis(20),
+        pause: Duration::from_millis(500),
         counted: true,
     };
     store.settle("a1", retry).await.unwrap();
@@ -75,6 +75,20 @@ async fn keeps_order_and_leases(store: &dyn Store) {
     assert!(!store.remove("x").await.unwrap());
     assert_eq!(store.fill().unwrap().messages, 1);
     assert!(store.get("a2").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn several_messages_are_removed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for settings in ["memory: {}", "durable: {}"] {
+        let store = store(folder.path(), settings).await;
+        for id in ["a", "b", "c"] {
+            store.put(message(id, None)).await.unwrap();
+        }
+        let several = ["a", "unknown", "c"].map(str::to_owned);
+        assert_eq!(store.remove_all(&several).await.unwrap(), 2);
+        assert_eq!(ids(&store.list(None, 9).await.unwrap()), ["b"]);
+    }
 }
 
 #[tokio::test]
@@ -106,6 +120,34 @@ async fn an_id_that_is_there_is_refused_and_the_message_stays() {
         assert!(store.remove("chosen").await.unwrap());
         store.put(message("chosen", None)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_was_delivered_by_a_replay_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let durable = store(folder.path(), "durable: {}").await;
+    for store in [&durable, &store(folder.path(), "memory: {}").await] {
+        store.put(message("1", None)).await.unwrap();
+        store.take(1).await.unwrap();
+        store.settle("1", Settlement::Failed).await.unwrap();
+        let state = |stage| Some(MessageState { stage, attempts: 1 });
+        assert_eq!(
+            store.state("1"),
+            state(Stage::Failed),
+            "the attempt that it failed with counts"
+        );
+        store.delivered_after_all("1");
+        store.delivered_after_all("unknown");
+        assert_eq!(store.state("1"), state(Stage::Done));
+        assert_eq!(store.state("unknown"), None);
+        // What was to be written before this is on the disk with it.
+        store.put(message("2", None)).await.unwrap();
+        store.delivered_after_all("2");
+        assert_eq!(store.state("2").unwrap().stage, Stage::Waiting);
+    }
+    drop(durable);
+    let again = store(folder.path(), "durable: {}").await;
+    assert_eq!(again.state("1").unwrap().stage, Stage::Done);
 }
 
 #[tokio::test]
