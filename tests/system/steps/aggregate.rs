@@ -83,7 +83,7 @@ async fn a_crash_in_the_middle_of_the_steps_leaves_the_group() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_whose_time_is_up_goes_on_after_a_crash_until_it_is_delivered() {
     let backend = Backend::script(vec![Reply::status(503), Reply::json(&json!({"ok": true}))]);
-    let gateway = Gateway::start(project(&backend, "timeout: 700ms", "").as_str(), &[]);
+    let gateway = Gateway::start(project(&backend, "timeout: 3s", "").as_str(), &[]);
     send(&gateway, "a", 1).await.expect_status(202);
     send(&gateway, "a", 2).await.expect_status(202);
     let project = gateway.kill();
