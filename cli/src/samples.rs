@@ -155,8 +155,10 @@ fn start(sample: &Dir<'static>, once: bool, set: &[String], console: &mut Consol
     }
     let sources = loaded.project.sources.clone();
     let missing = runtime.block_on(servers::missing(&loaded.project));
-    if let Some(problem) = missing.first() {
-        console.error(problem);
+    if !missing.is_empty() {
+        for problem in missing {
+            console.error(problem);
+        }
         console.complain(needs(sample));
         return End::Problems;
     }

@@ -1,14 +1,14 @@
 //! `durable`: a store in a file. What is stored survives a crash of the process and of the machine.
 
 use super::finished::Memory;
-use super::queue::{Found, Limits, Order, Settled, Slot};
+use super::slot::{Found, Limits, Order, Settled, Slot};
 use super::writer::{Operation, StoreFile, Written};
 use super::{
     Fill, MessageState, Place, Settlement, Store, StoredMessage, record, store_fault, stored_already,
 };
 use crate::build::Build;
 use crate::config::{Duration, Node, Size, Spanned};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::mediator::BoxFuture;
 use crate::registry::StoreSpec;
 use prometheus_client::metrics::counter::Counter;
@@ -240,23 +240,36 @@ impl Inner {
         Ok(removed)
     }
 
-    /// Deals with what has waited too long.
+    /// Deals with all that has waited too long.
     async fn expire(&self, age_max: time::Duration) {
         let age = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
         let before = jiff::Timestamp::now().as_millisecond().saturating_sub(age);
-        for mut found in self.file.queue.older_than(before, EXPIRED_MAX) {
-            if let Err(fault) = self.expire_one(&mut found).await {
-                tracing::error!(store = %self.name, message = %found.id, %fault, "a message that is too old cannot be moved");
+        loop {
+            let expired = self.file.queue.older_than(before, EXPIRED_MAX);
+            let Some(first) = expired.first().map(|found| Arc::clone(&found.id)) else {
                 return;
+            };
+            let count = expired.len();
+            for mut found in expired {
+                if let Err(fault) = self.expire_one(&mut found).await {
+                    tracing::error!(store = %self.name, message = %found.id, %fault, "a message that is too old cannot be moved");
+                    return;
+                }
+                self.expirations.inc();
+                tracing::debug!(store = %self.name, message = %found.id, "a message was too old");
             }
-            self.expirations.inc();
-            tracing::warn!(store = %self.name, message = %found.id, moved_to = self.expired.as_ref().map(|store| &**store.name()), "a message was too old");
+            let moved_to = self.expired.as_ref().map(|store| &**store.name());
+            tracing::warn!(store = %self.name, count, %first, moved_to, "messages were too old");
         }
     }
 
     async fn expire_one(&self, found: &mut Found) -> Result<(), Fault> {
         if let (Some(store), Some(message)) = (&self.expired, self.message(found)?) {
-            store.put(message).await?;
+            match store.put(message).await {
+                // It was moved just before a crash.
+                Err(fault) if fault.code() == FaultCode::StoredAlready => {}
+                other => other?,
+            }
         }
         self.settle(&found.id, Settlement::Failed, None)
     }

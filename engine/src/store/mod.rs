@@ -10,6 +10,7 @@ pub mod queue;
 mod record;
 mod resequence;
 mod sequencer;
+mod slot;
 mod tables;
 mod writer;
 

@@ -5,7 +5,8 @@
 
 use super::finished::{Ended, Records};
 use super::places::Moved;
-use super::queue::{Queue, Slot};
+use super::queue::Queue;
+use super::slot::Slot;
 use super::tables;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};

@@ -57,9 +57,11 @@ async fn orders_are_queued_delivered_tried_again_and_kept() {
     });
     let backoff = "proxies.deliver_orders.from.amqp.backoff=50ms";
     let gateway = start(&vhost, &shop, &[backoff]);
+    let mut exchange = String::new();
     for id in ["down", "refused", "good"] {
         let answer = send(&gateway, &order(id)).await.expect_status(202);
         assert_eq!(answer.json(), json!({"id": id, "state": "queued"}));
+        exchange = answer.header("x-correlation-id").to_owned();
     }
     let wrong = send(&gateway, &json!({"id": "wrong", "article": "lamp"})).await;
     assert_eq!(wrong.expect_status(400).json()["code"], "client.validation");
@@ -89,13 +91,18 @@ async fn orders_are_queued_delivered_tried_again_and_kept() {
         .unwrap();
     assert_eq!(good.json(), order("good"));
     assert_eq!(
+        good.header("x-correlation-id"),
+        exchange,
+        "one id from the client to the shop, in all logs"
+    );
+    assert_eq!(
         (good.method.as_str(), good.header("content-type")),
         ("POST", "application/json")
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_accepted_order_survives_a_broker_that_is_killed() {
+async fn what_was_accepted_arrives_though_the_broker_goes_away() {
     let rabbit = RabbitMq::own();
     let vhost = rabbit.vhost();
     let shop = Backend::replying(Reply::status(201));
@@ -106,7 +113,7 @@ async fn an_accepted_order_survives_a_broker_that_is_killed() {
         send(&gateway, &order(&id)).await.expect_status(202);
         accepted.insert(id);
     }
-    rabbit.kill();
+    rabbit.stop();
     gateway.wait_for_log("the listener is down");
     let away = send(&gateway, &order("away")).await.expect_status(503).json();
     assert_eq!(away["code"], "orders.not_queued");
@@ -117,7 +124,8 @@ async fn an_accepted_order_survives_a_broker_that_is_killed() {
     rabbit.start();
     let started = Instant::now();
     while send(&gateway, &order("after")).await.status != 202 {
-        assert!(started.elapsed() < WAIT, "no order is accepted any more");
+        let log = gateway.log();
+        assert!(started.elapsed() < WAIT, "no order is accepted any more\n{log}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     accepted.insert("after".to_owned());
