@@ -27,7 +27,7 @@ use stored::{InStore, StoredGroups};
 /// With a `store` each message of an unfinished group is in the store before its exchange ends, so that a restart or a crash loses none.
 /// The message that completes a group is not stored: it goes on with the group. If that fails, the group waits again with those that came
 /// meanwhile, until the same message comes again or another one completes it. A group leaves the store once the exchange has ended well;
-/// after a crash just then it may come again, as a whole or in part. A group whose time is up is tried again, up to ten times with pauses
+/// after a crash just then it comes again. A group whose time is up is tried again, up to ten times with pauses
 /// from 1s to 5m, and is then one dead letter of the artifact; without a `dead_letter` it is tried for ever. It has no variables.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -120,10 +120,11 @@ impl AggregateConfig {
             problem = Some(format!("`{root}` is no name for a root element"));
         } else if self.timeout.is_some() && self.steps.is_empty() {
             problem = Some("a group whose time is up goes nowhere".to_owned());
-            help = Some(
-                "give `steps` for it, or put steps behind `aggregate`; the `to` of a proxy is none of them"
-                    .to_owned(),
-            );
+            help = Some("give `steps` for it, or put steps behind `aggregate`".to_owned());
+        }
+        if problem.is_none() && self.timeout.is_some() && cx.followed() {
+            problem = Some("a group whose time is up does not go on to the `to` of the artifact".to_owned());
+            help = Some("make it the last step instead: `- call: ENDPOINT`".to_owned());
         }
         let good = problem.is_none();
         if let Some(problem) = problem {

@@ -119,6 +119,7 @@ mod tests {
             text.contains(r#""path":"7.json""#) && text.contains(r#""size":7"#),
             "{text}"
         );
+        assert!(text.contains(r#""modified":"1970-01-01T00:00:00Z""#), "{text}");
         assert_eq!(text_of(&steps("*.csv"), json("{}")).await, "[]");
     }
 

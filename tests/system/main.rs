@@ -13,6 +13,7 @@ mod docs;
 mod drills;
 mod faithful;
 mod faults;
+mod files;
 mod fixtures;
 mod reload;
 mod remote;

@@ -6,7 +6,7 @@ mod claim_check;
 mod idempotent;
 mod schedules;
 
-use mediary_tests::{Answer, Client};
+use mediary_tests::{Answer, Client, Gateway, get};
 use std::time::{Duration, Instant};
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -29,4 +29,20 @@ async fn post_with(url: &str, header: (&str, &str), body: &str) -> Answer {
         .body(http_body_util::Full::<bytes::Bytes>::from(body.to_owned()))
         .unwrap();
     Client::new().send(request).await.unwrap()
+}
+
+/// As [`eventually`], for what is asked over HTTP.
+async fn eventually_true(what: &str, done: impl AsyncFn() -> bool) {
+    let started = Instant::now();
+    while !done().await {
+        assert!(started.elapsed() < WAIT, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How many messages a store holds.
+async fn in_store(gateway: &Gateway, store: &str) -> usize {
+    let url = format!("{}/stores/{store}", gateway.url("management"));
+    let page = get(&url).await.expect_status(200).json();
+    page["page"].as_array().unwrap().len()
 }

@@ -235,7 +235,10 @@ fn settings(config: &ProcessorConfig) -> Processing {
         },
         backoff: backoff.unwrap_or(Duration::from_secs(1)).get(),
         backoff_max: backoff_max.unwrap_or(Duration::from_secs(300)).get(),
-        parallel: parallel.map_or(1, NonZeroUsize::get),
+        parallel: match sample {
+            Some(sample) => sample.count.map_or(1, NonZeroUsize::get),
+            None => parallel.map_or(1, NonZeroUsize::get),
+        },
         sampling: sample.map(|sample| Sampling {
             every: sample.every.get(),
             count: sample.count.map_or(1, NonZeroUsize::get),

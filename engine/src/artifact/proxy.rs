@@ -224,7 +224,9 @@ fn entry(artifact: &Arc<str>, from: &Node, cx: &mut Build<'_>) -> Option<EntryPo
 
 /// The steps, and behind them the pass-through to an endpoint.
 pub(super) fn steps_then_to(steps: &Steps, to: Option<&RawNode>, cx: &mut Build<'_>) -> Option<Sequence> {
+    cx.late.followed = to.is_some();
     let own = cx.steps(steps, "");
+    cx.late.followed = false;
     let Some(to) = to else { return Some(own) };
     let forward = cx.within(".to", |cx| {
         let endpoint = cx.endpoint(to)?;

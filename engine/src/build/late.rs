@@ -18,6 +18,7 @@ pub(crate) struct Late {
     checks: Vec<Check>,
     store_uses: HashMap<String, (Option<String>, Span)>,
     pub(crate) startups: Vec<Arc<dyn Startup>>,
+    pub(crate) followed: bool,
 }
 
 impl Build<'_> {
@@ -37,6 +38,12 @@ impl Build<'_> {
         for check in std::mem::take(&mut self.late.checks) {
             check(self);
         }
+    }
+
+    /// Whether something follows the list of steps that is being built: the `to` of its artifact.
+    #[must_use]
+    pub fn followed(&self) -> bool {
+        self.late.followed
     }
 
     /// Has something done when the deployment begins to serve.

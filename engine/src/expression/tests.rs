@@ -342,3 +342,16 @@ fn every_documented_name_exists() {
         assert!(!unknown, "test {name}");
     }
 }
+
+#[test]
+fn members_keep_their_order() {
+    let exchange = json_exchange(r#"{"rows": [{"z": 1, "a": {"y": 2, "b": 3}}], "none": []}"#);
+    for source in [
+        "payload.rows | selectattr('z', 'eq', 1) | first",
+        "payload.rows[0:1][0]",
+        "{'z': 1, 'a': {'y': 2, 'b': 3}}",
+    ] {
+        let value = eval(source, &exchange).to_string();
+        assert_eq!(value, r#"{"z":1,"a":{"y":2,"b":3}}"#, "{source}");
+    }
+}

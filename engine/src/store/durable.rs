@@ -1,14 +1,14 @@
 //! `durable`: a store in a file. What is stored survives a crash of the process and of the machine.
 
 use super::finished::Memory;
-use super::queue::{Found, Limits, Order, Settled, Slot};
+use super::slot::{Found, Limits, Order, Settled, Slot};
 use super::writer::{Operation, StoreFile, Written};
 use super::{
     Fill, MessageState, Place, Settlement, Store, StoredMessage, record, store_fault, stored_already,
 };
 use crate::build::Build;
 use crate::config::{Duration, Node, Size, Spanned};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::mediator::BoxFuture;
 use crate::registry::StoreSpec;
 use prometheus_client::metrics::counter::Counter;
@@ -222,42 +222,70 @@ impl Inner {
     }
 
     async fn remove(&self, id: &str) -> Result<bool, Fault> {
-        let Some(sequence) = self.file.queue.remove(id) else {
-            return Ok(false);
-        };
-        let (done, answer) = oneshot::channel();
-        let operation = Operation::Remove {
-            sequence,
-            attempts: u32::MAX,
-            ended: None,
-            moved: None,
-            done: Some(done),
-        };
-        let written = self.file.write(operation);
-        written.map_err(|problem| self.fault(problem))?;
-        self.answer(answer).await.map(|_| true)
+        self.remove_all(&[id.to_owned()]).await.map(|removed| removed > 0)
     }
 
-    /// Deals with what has waited too long.
+    async fn remove_all(&self, ids: &[String]) -> Result<usize, Fault> {
+        let found = ids.iter().filter_map(|id| self.file.queue.remove(id));
+        let (operations, answers): (Vec<_>, Vec<_>) = found.map(removal).unzip();
+        if operations.is_empty() {
+            return Ok(0);
+        }
+        let written = self.file.write_all(operations);
+        written.map_err(|problem| self.fault(problem))?;
+        let removed = answers.len();
+        for answer in answers {
+            self.answer(answer).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Deals with all that has waited too long.
     async fn expire(&self, age_max: time::Duration) {
         let age = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
         let before = jiff::Timestamp::now().as_millisecond().saturating_sub(age);
-        for mut found in self.file.queue.older_than(before, EXPIRED_MAX) {
-            if let Err(fault) = self.expire_one(&mut found).await {
-                tracing::error!(store = %self.name, message = %found.id, %fault, "a message that is too old cannot be moved");
+        loop {
+            let expired = self.file.queue.older_than(before, EXPIRED_MAX);
+            let Some(first) = expired.first().map(|found| Arc::clone(&found.id)) else {
                 return;
+            };
+            let count = expired.len();
+            for mut found in expired {
+                if let Err(fault) = self.expire_one(&mut found).await {
+                    tracing::error!(store = %self.name, message = %found.id, %fault, "a message that is too old cannot be moved");
+                    return;
+                }
+                self.expirations.inc();
+                tracing::debug!(store = %self.name, message = %found.id, "a message was too old");
             }
-            self.expirations.inc();
-            tracing::warn!(store = %self.name, message = %found.id, moved_to = self.expired.as_ref().map(|store| &**store.name()), "a message was too old");
+            let moved_to = self.expired.as_ref().map(|store| &**store.name());
+            tracing::warn!(store = %self.name, count, %first, moved_to, "messages were too old");
         }
     }
 
     async fn expire_one(&self, found: &mut Found) -> Result<(), Fault> {
         if let (Some(store), Some(message)) = (&self.expired, self.message(found)?) {
-            store.put(message).await?;
+            match store.put(message).await {
+                // It was moved just before a crash.
+                Err(fault) if fault.code() == FaultCode::StoredAlready => {}
+                other => other?,
+            }
         }
         self.settle(&found.id, Settlement::Failed, None)
     }
+}
+
+/// The removal of a message that was not processed, and its answer.
+fn removal(sequence: u64) -> (Operation, oneshot::Receiver<Result<Written, String>>) {
+    let (done, answer) = oneshot::channel();
+    let operation = Operation::Remove {
+        sequence,
+        attempts: u32::MAX,
+        ended: None,
+        moved: None,
+        done: Some(done),
+    };
+    (operation, answer)
 }
 
 /// Looks for messages that are too old as long as the store is there.
@@ -348,6 +376,10 @@ impl Store for DurableStore {
 
     fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(self.0.remove(id))
+    }
+
+    fn remove_all<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<usize, Fault>> {
+        Box::pin(self.0.remove_all(ids))
     }
 
     fn state(&self, id: &str) -> Option<MessageState> {

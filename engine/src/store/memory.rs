@@ -1,7 +1,8 @@
 //! `memory`: a store that a restart empties. For tests, for bursts, and where a message is not worth a disk.
 
 use super::finished::Memory;
-use super::queue::{Found, Limits, Order, Queue, Slot};
+use super::queue::Queue;
+use super::slot::{Found, Limits, Order, Slot};
 use super::{Fill, MessageState, Place, Settlement, Store, StoredMessage, store_fault, stored_already};
 use crate::build::Build;
 use crate::config::{Duration, Node, Size};

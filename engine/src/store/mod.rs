@@ -10,6 +10,7 @@ pub mod queue;
 mod record;
 mod resequence;
 mod sequencer;
+mod slot;
 mod tables;
 mod writer;
 
@@ -317,6 +318,20 @@ pub trait Store: Send + Sync {
     fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, Fault>> {
         let _ = id;
         Box::pin(async { Err(self.cannot("be changed")) })
+    }
+
+    /// Removes several messages for good: after a crash all of them are there or none. Says how many there were.
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    fn remove_all<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<usize, Fault>> {
+        Box::pin(async move {
+            let mut removed = 0;
+            for id in ids {
+                removed += usize::from(self.remove(id).await?);
+            }
+            Ok(removed)
+        })
     }
 
     /// The state of a message; `None` where the store never had it, or has forgotten that it had.

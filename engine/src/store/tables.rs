@@ -2,8 +2,9 @@
 
 use super::finished::{self, Ended, Records};
 use super::places::Moved;
-use super::queue::{Queue, Slot};
+use super::queue::Queue;
 use super::record;
+use super::slot::Slot;
 use super::writer::Operation;
 use bytes::Bytes;
 use redb::{

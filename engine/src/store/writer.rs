@@ -5,7 +5,8 @@
 
 use super::finished::{Ended, Records};
 use super::places::Moved;
-use super::queue::{Queue, Slot};
+use super::queue::Queue;
+use super::slot::Slot;
 use super::tables;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 const CACHE_BYTES: usize = 32 << 20;
 /// Messages that are kept in memory besides, so that what is taken soon is not read from the file.
 const MEMORY_BYTES_MAX: u64 = 32 << 20;
-/// Most operations of one commit.
+/// Most jobs of one commit: what one caller has to be done at once.
 const BATCH_MAX: usize = 4096;
 /// How soon removals are tried again that the disk refused.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -74,7 +75,7 @@ pub(super) struct StoreFile {
 }
 
 struct Opened {
-    send: Sender<Operation>,
+    send: Sender<Vec<Operation>>,
     database: Arc<RwLock<Option<Database>>>,
     thread: JoinHandle<()>,
 }
@@ -127,9 +128,14 @@ impl StoreFile {
 
     /// Hands an operation to the writer.
     pub(super) fn write(&self, operation: Operation) -> Result<(), String> {
+        self.write_all(vec![operation])
+    }
+
+    /// Hands operations to the writer that share one commit.
+    pub(super) fn write_all(&self, operations: Vec<Operation>) -> Result<(), String> {
         let opened = self.opened.lock();
         let opened = opened.as_ref().ok_or("it is not open")?;
-        let sent = opened.send.send(operation);
+        let sent = opened.send.send(operations);
         sent.map_err(|_| "its writer has ended".to_owned())
     }
 
@@ -192,7 +198,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, receive: &Receiver<Operation>) {
+    fn run(mut self, receive: &Receiver<Vec<Operation>>) {
         while let Some(batch) = self.next_batch(receive) {
             self.commit(batch);
         }
@@ -202,17 +208,17 @@ impl Writer {
     }
 
     /// Everything that waits. `None` at the end.
-    fn next_batch(&self, receive: &Receiver<Operation>) -> Option<Vec<Operation>> {
+    fn next_batch(&self, receive: &Receiver<Vec<Operation>>) -> Option<Vec<Operation>> {
         let first = match self.left.is_empty() {
             true => Some(receive.recv().ok()?),
             false => match receive.recv_timeout(AGAIN) {
-                Ok(operation) => Some(operation),
+                Ok(operations) => Some(operations),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return None,
             },
         };
         let more = receive.try_iter().take(BATCH_MAX);
-        Some(first.into_iter().chain(more).collect())
+        Some(first.into_iter().chain(more).flatten().collect())
     }
 
     /// First what is left, by itself: while that fails nothing new is tried, so that what is left does not grow.

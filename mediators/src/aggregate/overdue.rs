@@ -87,7 +87,7 @@ async fn go_on(groups: Arc<StoredGroups>, key: String, since: i64, at_once: Arc<
         let settled = step.deliver(&gateway, &group, attempts).await;
         drop((place, step, gateway));
         match settled {
-            Settled::Done(_) | Settled::DeadLettered(_) => return leave(&groups, &group).await,
+            Settled::Done(_) | Settled::DeadLettered(_) => return groups.leave(&group.ids).await,
             Settled::Failed(fault) => {
                 attempts += 1;
                 tracing::error!(store = %groups.store.name(), group = key, messages = group.ids.len(), attempts, %fault, "a group whose time was up failed; it stays in the store and is tried again");
@@ -96,13 +96,6 @@ async fn go_on(groups: Arc<StoredGroups>, key: String, since: i64, at_once: Arc<
         }
         let doubled = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
         tokio::time::sleep(PAUSE_MIN.saturating_mul(doubled).min(PAUSE_MAX)).await;
-    }
-}
-
-/// Removes what is done from the store. What cannot be removed comes again after the next start.
-async fn leave(groups: &StoredGroups, group: &Group) {
-    if let Err(fault) = groups.remove(&group.ids).await {
-        tracing::error!(store = %groups.store.name(), %fault, "a group that has gone on cannot be removed; it comes again after a restart");
     }
 }
 

@@ -140,9 +140,11 @@ impl StoredGroups {
         read.into_iter().filter_map(Result::transpose).collect()
     }
 
-    pub(super) async fn remove(&self, ids: &[String]) -> Result<(), Fault> {
-        let removed = join_all(ids.iter().map(|id| self.store.remove(id))).await;
-        removed.into_iter().try_for_each(|removed| removed.map(drop))
+    /// Removes what is done from the store, which goes on trying where its disk fails.
+    pub(super) async fn leave(&self, ids: &[String]) {
+        if let Err(fault) = self.store.remove_all(ids).await {
+            tracing::error!(store = %self.store.name(), %fault, "a group that has gone on cannot be removed now; it may come again after a restart");
+        }
     }
 }
 
@@ -256,8 +258,8 @@ struct Leave {
 impl Completion for Leave {
     fn complete<'a>(mut self: Box<Self>, _: &'a mut Exchange) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            self.groups.remove(&self.group.ids).await?;
-            self.group.ids.clear();
+            let ids = std::mem::take(&mut self.group.ids);
+            self.groups.leave(&ids).await;
             Ok(())
         })
     }

@@ -231,4 +231,7 @@ fn mistakes_of_a_store_are_placed() {
     assert!(text.contains("cannot be used for anything else"), "{text}");
     let text = problem("- aggregate: { timeout: 2s }");
     assert!(text.contains("goes nowhere"), "{text}");
+    let lost = "apis: { a: { context: /a, routes: {} } }\nprocessors:\n  p: { store: out, forward: { to: test://echo, steps: [ { aggregate: { timeout: 2s } }, { log: done } ] } }\n";
+    let text = deployment(&format!("{STORES}{lost}")).err().unwrap_or_default();
+    assert!(text.contains("does not go on to the `to`"), "{text}");
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Connections at the same time.
 pub(super) const CLIENTS: usize = 64;
 /// The pause of a client after it was refused.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks at the counts.
 const POLL: Duration = Duration::from_millis(5);
 

@@ -179,7 +179,7 @@ impl<'a> Queue<'a> {
 pub(super) fn declare(client: &AmqpClient, queue: &str) {
     client.declare_with(
         queue,
-        &json!({ "x-queue-type": "quorum", "x-delivery-limit": -1 }),
+        &json!({ "x-queue-type": "quorum", "x-delivery-limit": i32::MAX }),
     );
 }
 

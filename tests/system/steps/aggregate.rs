@@ -1,7 +1,7 @@
 //! `aggregate` with a store: groups through SIGKILL, timers that go on after it, and groups that fail.
 
-use super::eventually;
-use mediary_tests::{Backend, Gateway, Reply, get, post, wait_for};
+use super::{eventually_true, in_store};
+use mediary_tests::{Backend, Gateway, Reply, get, post};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -91,12 +91,7 @@ async fn a_group_whose_time_is_up_goes_on_after_a_crash_until_it_is_delivered() 
     let requests = backend.wait_for_requests(2);
     assert_eq!(numbers(&requests[0].json()), [1, 2]);
     assert_eq!(numbers(&requests[1].json()), [1, 2], "again after a 503");
-    eventually("an empty store", || {
-        let url = format!("{}/stores/parts", gateway.url("management"));
-        let page = wait_for(get(&url));
-        page.json()["page"] == json!([])
-    });
-    std::thread::sleep(Duration::from_millis(1));
+    eventually_true("an empty store", async || in_store(&gateway, "parts").await == 0).await;
     assert_eq!(backend.requests().len(), 2);
 }
 
@@ -106,14 +101,8 @@ async fn a_group_that_fails_for_good_is_one_dead_letter() {
     let bad = "        - filter: { when: \"payload[0].n == 1\", then: [ { throw: bad } ] }\n";
     let gateway = Gateway::start(project(&backend, "timeout: 100ms", bad).as_str(), &[]);
     send(&gateway, "a", 1).await.expect_status(202);
-    let mut dead = json!([]);
-    for _ in 0..200 {
-        dead = stored(&gateway, "dead").await["page"].clone();
-        if dead != json!([]) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually_true("the dead letter", async || in_store(&gateway, "dead").await > 0).await;
+    let dead = stored(&gateway, "dead").await["page"].clone();
     assert_eq!(dead.as_array().unwrap().len(), 1, "{dead}");
     assert_eq!(dead[0]["artifact"], "apis.a", "{dead}");
     send(&gateway, "b", 2).await.expect_status(202);
@@ -136,20 +125,17 @@ async fn a_reload_keeps_groups_although_the_step_moves() {
     gateway.project().write("mediary.yaml", &moved);
     gateway.reload();
     // A group of another key shows that the new steps serve.
-    let mut number = 0;
-    eventually("the reload", || {
-        number += 1;
-        let answers = wait_for(async {
-            let key = format!("probe {number}");
-            send(&gateway, &key, 1).await.expect_status(202);
-            send(&gateway, &key, 2).await.expect_status(200)
-        });
-        answers.status == 200
-            && backend
-                .requests()
-                .last()
-                .is_some_and(|request| request.header("x-version") == "new")
-    });
+    for number in 0.. {
+        let key = format!("probe {number}");
+        send(&gateway, &key, 1).await.expect_status(202);
+        send(&gateway, &key, 2).await.expect_status(200);
+        let last = backend.requests().pop().unwrap();
+        if last.header("x-version") == "new" {
+            break;
+        }
+        assert!(number < 1000, "the reload did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let answer = send(&gateway, "a", 2).await.expect_status(200);
     assert_eq!(numbers(&answer.json()), [1, 2]);
 }

@@ -1,7 +1,7 @@
 //! Timers, and artifacts that send to each other: beat, skipping, and that nothing accepted is lost.
 
-use super::eventually;
-use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, get, mediary, post, wait_for};
+use super::{eventually_true, in_store};
+use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, mediary, post};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -140,11 +140,10 @@ async fn what_became_a_dead_letter_is_kept_and_no_fault_of_who_tells() {
     for path in ["tell", "leave"] {
         send(&gateway, path, path).await.expect_status(200);
     }
-    let url = format!("{}/stores/dead", gateway.url("management"));
-    eventually("both dead letters", || {
-        let page = wait_for(get(&url));
-        page.json()["page"].as_array().unwrap().len() == 2
-    });
+    eventually_true("both dead letters", async || {
+        in_store(&gateway, "dead").await == 2
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

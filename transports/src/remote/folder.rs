@@ -198,6 +198,11 @@ impl<P: Protocol> FileStore for RemoteFolder<P> {
         self.sessions.opener().authority() + &P::url_path(&self.folder)
     }
 
+    fn key(&self) -> String {
+        // Connections of the same settings are one, so its address stands for user, password and the rest.
+        format!("{} {:p}", self.url(), Arc::as_ptr(&self.sessions))
+    }
+
     fn list<'a>(
         &'a self,
         folder: &'a str,

@@ -80,6 +80,24 @@ async fn nothing_leads_out_of_the_folder() {
     assert_eq!(super::names(root.path()), ["out", "secret"]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_not_read() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("folder")).unwrap();
+    let pipe = root.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let store = LocalFolder::new(root.path().to_owned());
+    for name in ["folder", "pipe", "none"] {
+        let read = tokio::time::timeout(std::time::Duration::from_secs(10), store.read(name, 0));
+        let Err(fault) = read.await.expect("nobody waits for the writer of a pipe") else {
+            panic!("{name} was read");
+        };
+        assert_eq!(fault.name(), "client.not_found", "{name}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn marks_are_abandoned_with_their_process() {
