@@ -4,7 +4,7 @@ use super::ledger::Ledger;
 use super::load::{CLIENTS, Load};
 use super::pickup::Stage;
 use super::servers::put;
-use super::sources::{Queue, amqp_connection, declare};
+use super::sources::{Queue, Source, amqp_connection, declare};
 use super::{Drill, LIMIT, Outcome, Round, note};
 use mediary_tests::{AmqpClient, Gateway, RabbitMq};
 use std::time::Duration;
@@ -13,6 +13,9 @@ use std::time::Duration;
 const CONSUME_LIMIT: Duration = Duration::from_secs(20);
 /// Most messages that it takes in one go.
 const CONSUME_MAX: usize = 5_000;
+/// Deliveries in work when the broker is killed: the prefetch of the consumer.
+const IN_WORK: usize = 64;
+
 pub(super) static PUBLISH: Drill = Drill {
     name: "RabbitMQ killed, HTTP to AMQP",
     messages: (1_000, 10_000),
@@ -34,13 +37,16 @@ pub(super) static CONSUME: Drill = Drill {
         let vhost = rabbit.vhost();
         let queue = Queue::new(&vhost);
         let point = round.middle();
-        let stage = Stage::start(round, &queue);
-        stage.wait_for(point);
+        queue.fill(round.messages, round.bytes);
         rabbit.wait_for_quorum_queues();
+        let stage = Stage::of(round, &queue, 1);
+        stage.wait_for(point);
         rabbit.kill();
         let delivered = stage.ledger.different();
         rabbit.start();
-        stage.finish(delivered)
+        // A queue that is being recovered looks empty, until it has a consumer.
+        stage.wait_for_log("the listener is up", 2);
+        stage.finish(delivered + IN_WORK)
     },
 };
 

@@ -65,6 +65,16 @@ impl<'a> Stage<'a> {
         );
     }
 
+    /// Waits until the log of the gateway has a text so many times.
+    #[track_caller]
+    pub(super) fn wait_for_log(&self, text: &str, times: usize) {
+        let started = Instant::now();
+        while self.gateways[0].log().matches(text).count() < times {
+            assert!(started.elapsed() < LIMIT, "{text}\n{}", self.logs());
+            std::thread::sleep(POLL);
+        }
+    }
+
     /// SIGKILL to the gateway, and a new one on the same project.
     pub(super) fn kill_and_restart(&mut self) {
         let project = self.gateways.remove(0).kill();
