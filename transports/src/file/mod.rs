@@ -27,7 +27,7 @@ pub(crate) const SPEC: TransportSpec = TransportSpec {
     docs: "Files in local folders.\n\n\
            A proxy receives each file of a folder as a message (`from: { file: { folder: ./in, pattern: \"*.csv\" } }`); an endpoint writes \
            each message to a file (`file: { folder: ./out, name: \"${payload.id}.json\" }`). Relative folders start from the YAML file's \
-           own.\n\n\
+           own. `split` delivers a file in parts, without ever holding all of it: lines, rows, XML elements or the items of a JSON array.\n\n\
            Several gateways may listen on one folder: a file is claimed by a rename into `.mediary` and delivered by one of them. \
            Delivery is at least once: a gateway that dies after the delivery and before it could settle the file delivers it again. \
            Writers should use a temporary name that begins with a dot, or the listener `stable_for`.",

@@ -128,7 +128,13 @@ impl Folder {
     async fn look(self: &Arc<Self>, settle: &mpsc::Sender<Settled>) -> Result<bool, Fault> {
         let candidates = self.candidates().await?;
         let full = candidates.len() == self.settings.batch;
-        for chunk in candidates.chunks(CLAIM_AHEAD) {
+        // A file in parts may take long: the next ones are left to others meanwhile.
+        let ahead = if self.settings.split.is_some() {
+            1
+        } else {
+            CLAIM_AHEAD
+        };
+        for chunk in candidates.chunks(ahead) {
             let permit = tokio::select! {
                 permit = self.permits.acquire() => permit.ok(),
                 () = self.reached(Phase::Stopping) => None,
