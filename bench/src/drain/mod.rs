@@ -95,12 +95,12 @@ fn measure(options: &Options) -> Outcome<Round> {
     ];
     let started = Instant::now();
     let gateway = Child::start(&command, GATEWAY_CORE, Stdio::null())?;
-    options.source.send(port, options.messages, options.bytes)?;
+    let mut begun = options.source.send(port, options.messages, options.bytes)?;
     let first = backend.next_line(DRAIN_LIMIT)?;
-    let flowing = Instant::now();
     if first != "first" {
         return Err(format!("the backend said {first:?}").into());
     }
+    let flowing = *begun.get_or_insert_with(Instant::now);
     let last = backend.next_line(DRAIN_LIMIT)?;
     let took = flowing.elapsed();
     if last != "all" {

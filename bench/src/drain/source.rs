@@ -57,10 +57,10 @@ impl Source {
         }
     }
 
-    /// Sends what the gateway has to be up for.
-    pub(super) fn send(self, gateway: SocketAddr, messages: u64, bytes: u64) -> Outcome<()> {
+    /// Sends what the gateway has to be up for. Returns when that began.
+    pub(super) fn send(self, gateway: SocketAddr, messages: u64, bytes: u64) -> Outcome<Option<Instant>> {
         if self != Self::Store {
-            return Ok(());
+            return Ok(None);
         }
         wait_until("the gateway does not listen", || {
             Ok(TcpStream::connect(gateway).is_ok())
@@ -75,10 +75,11 @@ impl Source {
             "--reply-bytes=2".to_owned(),
             "--seconds=300".to_owned(),
         ];
+        let begun = Instant::now();
         let report = run_to_end(&command, super::BACKEND_CORE, super::DRAIN_LIMIT)?;
         let report: crate::load::Report = serde_json::from_str(&report)?;
         if report.completed == messages {
-            return Ok(());
+            return Ok(Some(begun));
         }
         Err(format!(
             "{} of {messages} were stored: {:?}",

@@ -57,9 +57,11 @@ async fn orders_are_queued_delivered_tried_again_and_kept() {
     });
     let backoff = "proxies.deliver_orders.from.amqp.backoff=50ms";
     let gateway = start(&vhost, &shop, &[backoff]);
+    let mut exchange = String::new();
     for id in ["down", "refused", "good"] {
         let answer = send(&gateway, &order(id)).await.expect_status(202);
         assert_eq!(answer.json(), json!({"id": id, "state": "queued"}));
+        exchange = answer.header("x-correlation-id").to_owned();
     }
     let wrong = send(&gateway, &json!({"id": "wrong", "article": "lamp"})).await;
     assert_eq!(wrong.expect_status(400).json()["code"], "client.validation");
@@ -88,6 +90,11 @@ async fn orders_are_queued_delivered_tried_again_and_kept() {
         .find(|request| request.json()["id"] == "good")
         .unwrap();
     assert_eq!(good.json(), order("good"));
+    assert_eq!(
+        good.header("x-correlation-id"),
+        exchange,
+        "one id from the client to the shop, in all logs"
+    );
     assert_eq!(
         (good.method.as_str(), good.header("content-type")),
         ("POST", "application/json")
