@@ -11,6 +11,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -32,6 +34,9 @@ pub(crate) struct Options {
     /// Wait this long before each answer
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
+    /// Print `first` at the first request, and `all` when so many were answered
+    #[arg(long)]
+    until: Option<u64>,
 }
 
 /// What the backend answers.
@@ -39,6 +44,23 @@ pub(crate) struct Options {
 struct Behaviour {
     canned: Option<Bytes>,
     delay: Duration,
+    until: Option<u64>,
+    answered: Arc<AtomicU64>,
+}
+
+impl Behaviour {
+    /// Counts a request and tells the parent process about the first and the last one.
+    fn count(&self) {
+        let Some(until) = self.until else { return };
+        let number = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
+        // A parent that is gone needs no word.
+        if number == 1 {
+            let _ = say("first");
+        }
+        if number == until {
+            let _ = say("all");
+        }
+    }
 }
 
 /// Runs until the process is killed.
@@ -49,6 +71,8 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
     let behaviour = Behaviour {
         canned,
         delay: Duration::from_millis(options.delay_ms),
+        until: options.until,
+        answered: Arc::default(),
     };
     runtime()?.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
@@ -84,6 +108,7 @@ async fn answer(
         *reply.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         return Ok(reply);
     };
+    behaviour.count();
     let body = behaviour.canned.unwrap_or_else(|| body.to_bytes());
     let mut reply = Response::new(Full::new(body));
     reply.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -3,13 +3,18 @@
 //! second do not. Everything stays on loopback and is bounded in time, count and connections.
 
 mod compare;
+mod drain;
 mod echo;
 mod histogram;
 mod load;
 mod message;
+mod process;
+mod store;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What every command returns: failures are texts for the person at the terminal.
@@ -33,6 +38,10 @@ enum Command {
     Load(load::Options),
     /// Measures contestants against each other, interleaved and pinned to cores
     Compare(compare::Options),
+    /// Measures a message store: put, take, deliver, settle
+    Store(store::Options),
+    /// Measures how fast a backlog of files, queued or stored messages drains
+    Drain(drain::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +49,8 @@ fn main() -> ExitCode {
         Command::Echo(options) => echo::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Store(options) => store::run(&options),
+        Command::Drain(options) => drain::run(&options),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
@@ -61,4 +72,15 @@ fn runtime() -> Outcome<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?)
+}
+
+/// A port that is free now.
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// The `mediary` binary: the one that was named, or the one beside this harness.
+fn beside_this_binary(named: Option<&Path>) -> Outcome<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(named.map_or_else(|| own.with_file_name("mediary"), Path::to_owned))
 }

@@ -122,6 +122,9 @@ pub struct TestOptions {
     /// Write the results as JUnit XML to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Also run the tests that are `live`, against the servers of the project's connections
+    #[arg(long)]
+    pub live: bool,
     /// Run only the tests whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod run;
 pub mod samples;
 pub mod schema;
+mod servers;
 pub mod store;
 pub mod test;
 

@@ -6,8 +6,11 @@ use crate::console::{BAD, CODE, Console, End, FAINT, GOOD, STRONG, indented, pai
 use crate::gateway::{self, Served};
 use crate::new::prepare_folder;
 use crate::project::{self, Lasting};
-use crate::test::definition::{SendConfig, TestCase};
-use crate::test::expect::{Comparison, pretty};
+use crate::run::logging;
+use crate::servers;
+use crate::test::conversation::Conversation;
+use crate::test::definition::{SendConfig, TestCase, TestStep};
+use crate::test::expect::pretty;
 use crate::test::{local, runner, suite};
 use engine::config::Sources;
 use engine::workers::Workers;
@@ -15,6 +18,11 @@ use include_dir::{Dir, include_dir};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use xml::xpath::Namespaces;
+
+/// What a README's line about servers begins with.
+const NEEDS: &str = "Needs ";
+/// What a running sample logs: its own `log` steps, and what goes wrong.
+const LOG: &str = "warn,mediation=info";
 
 static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../samples");
 
@@ -49,12 +57,22 @@ fn list(console: &mut Console) -> End {
 }
 
 /// The heading of the sample's README.
-fn title(sample: &Dir<'_>) -> String {
+fn title(sample: &Dir<'static>) -> String {
+    line(sample, "# ").unwrap_or_default().to_owned()
+}
+
+/// The line of the sample's README that says which servers it needs, and how to start them.
+fn needs(sample: &Dir<'static>) -> String {
+    line(sample, NEEDS)
+        .map(|line| format!("{NEEDS}{line}"))
+        .unwrap_or_default()
+}
+
+fn line(sample: &Dir<'static>, prefix: &str) -> Option<&'static str> {
     let readme = sample
-        .get_file(sample.path().join("README.md"))
-        .and_then(|file| file.contents_utf8());
-    let heading = readme.and_then(|text| text.lines().find_map(|line| line.strip_prefix("# ")));
-    heading.unwrap_or_default().to_owned()
+        .get_file(sample.path().join("README.md"))?
+        .contents_utf8()?;
+    readme.lines().find_map(|line| line.strip_prefix(prefix))
 }
 
 fn with(
@@ -108,7 +126,7 @@ fn extract(sample: &Dir<'_>, folder: &Path) -> std::io::Result<()> {
     write(sample, sample.path(), folder)
 }
 
-fn start(sample: &Dir<'_>, once: bool, set: &[String], console: &mut Console) -> End {
+fn start(sample: &Dir<'static>, once: bool, set: &[String], console: &mut Console) -> End {
     let unpacked = tempfile::tempdir().and_then(|folder| extract(sample, folder.path()).map(|()| folder));
     let started = unpacked.and_then(|folder| {
         let runtime = gateway::control_runtime()?;
@@ -136,11 +154,30 @@ fn start(sample: &Dir<'_>, once: bool, set: &[String], console: &mut Console) ->
         return End::Problems;
     }
     let sources = loaded.project.sources.clone();
+    let missing = runtime.block_on(servers::missing(&loaded.project));
+    if !missing.is_empty() {
+        for problem in missing {
+            console.error(problem);
+        }
+        console.complain(needs(sample));
+        return End::Problems;
+    }
+    // Twice in a process only where it is tested.
+    let _ = logging::start(LOG);
     runtime.block_on(async {
-        match local::serve(loaded, &written, &Lasting::default(), &workers).await {
+        match local::serve(
+            loaded,
+            &written,
+            &Lasting::default(),
+            &workers,
+            local::Servers::Used,
+        )
+        .await
+        {
             Ok(served) => show(&served, &tests, &sources, once, console).await,
             Err(problem) => {
                 console.error(problem);
+                console.complain(needs(sample));
                 End::Problems
             }
         }
@@ -163,8 +200,10 @@ async fn show(
     let mut expected = true;
     for test in tests.iter().filter(|test| is_for_the_sample_itself(test)) {
         console.say(format_args!("\n{}", paint(STRONG, &test.name.value)));
-        for (send, expect) in test.exchanges() {
-            expected &= exchange(served, send, expect, sources, console).await;
+        let namespaces = Namespaces::new();
+        let mut conversation = Conversation::new(served, sources, &namespaces);
+        for step in test.exchanges() {
+            expected &= exchange(&mut conversation, &step, console).await;
         }
     }
     if !once {
@@ -188,55 +227,38 @@ async fn until_told_to_end() {
 
 /// Whether a test is about the sample as it stands, with its own backend, and not about one with mocks or other settings.
 fn is_for_the_sample_itself(test: &TestCase) -> bool {
-    test.mocks.is_empty() && test.set.is_empty() && test.env.is_empty()
+    let plain = test.mocks.is_empty() && test.set.is_empty() && test.env.is_empty();
+    let typed = test.exchanges().iter().all(|step| step.send.to.is_none());
+    test.live || (plain && typed)
 }
 
 /// One request and its reply; whether the reply was the expected one.
-async fn exchange(
-    served: &Served,
-    send: &SendConfig,
-    expect: Option<&crate::test::definition::Expect>,
-    sources: &Sources,
-    console: &mut Console,
-) -> bool {
-    if let Some((method, path)) = send.methods().first() {
+async fn exchange(conversation: &mut Conversation<'_>, step: &TestStep, console: &mut Console) -> bool {
+    if let Some((method, path)) = step.send.methods().first() {
         console.say(format_args!(
             "  {}",
-            paint(CODE, format_args!("{method} {}", path.as_str()))
+            paint(CODE, format!("{method} {}", path.as_str()))
         ));
     }
-    let received = match runner::request(served, send, sources).await {
-        Ok(received) => received,
-        Err(problem) => {
-            console.say(format_args!("  {}", paint(BAD, problem)));
-            return false;
+    let exchanged = conversation.exchange(step, |_, _| {}).await;
+    let fine = exchanged.failures.is_empty();
+    if let Ok(received) = &exchanged.received {
+        let mark = if fine {
+            paint(GOOD, "as expected")
+        } else {
+            paint(BAD, "not as expected")
+        };
+        console.say(format_args!(
+            "  {} {}  {mark}",
+            received.status,
+            paint(FAINT, received.media_type())
+        ));
+        let body = pretty(received);
+        if !body.is_empty() {
+            console.say(indented(&body, "    "));
         }
-    };
-    let namespaces = Namespaces::new();
-    let mut comparison = Comparison {
-        sources,
-        namespaces: &namespaces,
-        failures: Vec::new(),
-    };
-    if let Some(expect) = expect {
-        comparison.message(expect, &received);
     }
-    let fine = comparison.failures.is_empty();
-    let mark = if fine {
-        paint(GOOD, "as expected")
-    } else {
-        paint(BAD, "not as expected")
-    };
-    console.say(format_args!(
-        "  {} {}  {mark}",
-        received.status,
-        paint(FAINT, received.media_type())
-    ));
-    let body = pretty(&received);
-    if !body.is_empty() {
-        console.say(indented(&body, "    "));
-    }
-    for failure in &comparison.failures {
+    for failure in &exchanged.failures {
         console.say(format_args!("  {}", paint(BAD, &failure.diagnostic.message)));
     }
     fine
@@ -244,10 +266,15 @@ async fn exchange(
 
 fn go_on(served: &Served, tests: &[TestCase], console: &mut Console) {
     console.say("\nIt goes on serving until Ctrl-C. Try it:");
-    let url = runner::default_url(served).unwrap_or_default();
     let shown = tests.iter().filter(|test| is_for_the_sample_itself(test));
-    for (send, _) in shown.flat_map(TestCase::exchanges) {
-        console.say(format_args!("  {}", paint(CODE, curl(url, send))));
+    for step in shown.flat_map(TestCase::exchanges) {
+        let named = step.send.listener.as_ref().and_then(|name| served.url(name));
+        // What is kept of an earlier reply cannot be typed.
+        let url = named.or_else(|| runner::default_url(served)).unwrap_or_default();
+        let line = curl(url, &step.send);
+        if !line.contains("${") {
+            console.say(format_args!("  {}", paint(CODE, line)));
+        }
     }
 }
 

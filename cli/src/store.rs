@@ -6,6 +6,7 @@ use crate::client::{self, Outgoing};
 use crate::console::{Console, End};
 use crate::gateway::control_runtime;
 use crate::project::{self, Lasting};
+use engine::fault::Fault;
 use engine::gateway::purge_all;
 use engine::store::{Store, describe};
 use http::{HeaderMap, Method};
@@ -25,20 +26,15 @@ pub fn run(options: &StoreOptions, console: &mut Console) -> End {
             return End::Problems;
         }
     };
-    let outcome = match &options.project {
-        None => runtime.block_on(ask(options)),
-        Some(path) => {
-            let Some(stores) = stores(path, console) else {
-                return End::Problems;
-            };
-            runtime.block_on(look(&options.action, &stores))
-        }
+    let source = match &options.project {
+        None => Source::Gateway(options.url.trim_end_matches('/')),
+        Some(path) => match stores(path, console) {
+            Some(stores) => Source::Files(stores),
+            None => return End::Problems,
+        },
     };
-    match outcome {
-        Ok(answer) => {
-            show(&options.action, &answer, console);
-            End::Fine
-        }
+    match runtime.block_on(act(&options.action, &source, console)) {
+        Ok(end) => end,
         Err(problem) => {
             console.error(problem);
             End::Problems
@@ -46,16 +42,43 @@ pub fn run(options: &StoreOptions, console: &mut Console) -> End {
     }
 }
 
+/// Where the stores are.
+enum Source<'a> {
+    /// In the gateway whose management port has this URL.
+    Gateway(&'a str),
+    /// In files that nobody else has open.
+    Files(Vec<Arc<dyn Store>>),
+}
+
+async fn act(action: &StoreAction, source: &Source<'_>, console: &mut Console) -> Result<End, String> {
+    let mut after = None;
+    loop {
+        let answer = match source {
+            Source::Gateway(url) => ask(action, after.as_deref(), url).await?,
+            Source::Files(stores) => look(action, after.as_deref(), stores).await?,
+        };
+        let end = show(action, &answer, console);
+        // The next page, where there may be one.
+        let page = answer["page"].as_array().filter(|page| page.len() >= PAGE_MAX);
+        match page.and_then(|page| page.last()) {
+            Some(last) => after = last["id"].as_str().map(str::to_owned),
+            None => return Ok(end),
+        }
+    }
+}
+
 /// Asks the running gateway.
-async fn ask(options: &StoreOptions) -> Result<Json, String> {
-    let (method, path) = request(&options.action);
+async fn ask(action: &StoreAction, after: Option<&str>, url: &str) -> Result<Json, String> {
+    let (method, mut path) = request(action);
+    if let Some(after) = after {
+        path = format!("{path}?after={after}");
+    }
     let outgoing = Outgoing {
         method,
         path,
         headers: HeaderMap::new(),
         body: None,
     };
-    let url = options.url.trim_end_matches('/');
     let reply = client::send(url, outgoing).await.map_err(|problem| {
         format!("{problem}; for a gateway that is stopped, name its project with --project")
     })?;
@@ -101,78 +124,150 @@ fn stores(path: &Path, console: &mut Console) -> Option<Vec<Arc<dyn Store>>> {
 }
 
 /// Looks into the stores directly.
-async fn look(action: &StoreAction, stores: &[Arc<dyn Store>]) -> Result<Json, String> {
-    let find = |name: &str| stores.iter().find(|store| &**store.name() == name);
+async fn look(action: &StoreAction, after: Option<&str>, stores: &[Arc<dyn Store>]) -> Result<Json, String> {
     let name = match action {
-        StoreAction::List { store: None } => {
-            let lines: Vec<Json> = stores
-                .iter()
-                .map(|store| json!({ "name": &**store.name() }))
-                .collect();
-            return Ok(json!({ "stores": lines }));
-        }
+        StoreAction::List { store: None } => return Ok(overview(stores).await),
         StoreAction::Replay { .. } => {
             return Err("messages are delivered by a running gateway: start it, and use --url".to_owned());
         }
         StoreAction::List { store: Some(store) } => store,
         StoreAction::Show { store, .. } | StoreAction::Purge { store, .. } => store,
     };
-    let store = find(name).ok_or_else(|| format!("there is no store `{name}`"))?;
-    let describe_fault = |fault: engine::fault::Fault| fault.to_string();
-    store.open().await.map_err(describe_fault)?;
+    let store = &**find(name, stores)?;
+    open(store).await?;
+    let text = |fault: Fault| fault.to_string();
+    let none = || format!("there is no message of this id in the store `{name}`");
     match action {
         StoreAction::Show { id, .. } => {
-            let message = store.get(id).await.map_err(describe_fault)?;
-            let message = message.ok_or("there is no such message")?;
-            Ok(describe::details(&**store, &message))
+            let message = store.get(id).await.map_err(text)?.ok_or_else(none)?;
+            Ok(describe::details(store, &message))
         }
-        StoreAction::Purge { id: Some(id), .. } => match store.remove(id).await.map_err(describe_fault)? {
+        StoreAction::Purge { id: Some(id), .. } => match store.remove(id).await.map_err(text)? {
             true => Ok(json!({ "removed": 1 })),
-            false => Err("there is no such message".to_owned()),
+            false => Err(none()),
         },
         StoreAction::Purge { id: None, .. } => {
-            let removed = purge_all(&**store).await.map_err(describe_fault)?;
+            let removed = purge_all(store).await.map_err(text)?;
             Ok(json!({ "removed": removed }))
         }
         StoreAction::List { .. } | StoreAction::Replay { .. } => {
-            let page = store.list(None, PAGE_MAX).await.map_err(describe_fault)?;
+            let page = store.list(after, PAGE_MAX).await.map_err(text)?;
             let lines: Vec<Json> = page
                 .iter()
-                .map(|message| describe::summary(&**store, message))
+                .map(|message| describe::summary(store, message))
                 .collect();
-            let messages = store.fill().map(|fill| fill.messages);
-            Ok(json!({ "messages": messages, "page": lines }))
+            Ok(json!({ "page": lines }))
         }
     }
 }
 
+fn find<'a>(name: &str, stores: &'a [Arc<dyn Store>]) -> Result<&'a Arc<dyn Store>, String> {
+    let found = stores.iter().find(|store| &**store.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = stores.iter().map(|store| &**store.name()).collect();
+        match names.is_empty() {
+            true => format!("there is no store `{name}`: the project has none"),
+            false => format!("there is no store `{name}`; there are: {}", names.join(", ")),
+        }
+    })
+}
+
+/// Opens a store that messages can be in though no gateway runs.
+async fn open(store: &dyn Store) -> Result<(), String> {
+    if !store.survives() {
+        let name = store.name();
+        return Err(format!(
+            "store `{name}` keeps its messages in memory: only the gateway that runs has them, ask it with --url"
+        ));
+    }
+    store.open().await.map_err(|fault| {
+        let detail = fault.detail().unwrap_or_else(|| fault.to_string());
+        match detail.contains("another process") {
+            true => format!("{detail}; that is the gateway, ask it with --url"),
+            false => detail,
+        }
+    })
+}
+
+/// The stores, each with what is in it or why that cannot be told.
+async fn overview(stores: &[Arc<dyn Store>]) -> Json {
+    let mut lines = Vec::new();
+    for store in stores {
+        let mut line = json!({ "name": &**store.name() });
+        match open(&**store).await {
+            Ok(()) => {
+                let fill = store.fill();
+                line["messages"] = fill.map(|fill| fill.messages).into();
+                line["bytes"] = fill.map(|fill| fill.bytes).into();
+            }
+            Err(problem) => line["problem"] = problem.into(),
+        }
+        lines.push(line);
+    }
+    json!({ "stores": lines })
+}
+
 /// Writes an answer for people; every line of a list is one message.
-fn show(action: &StoreAction, answer: &Json, console: &mut Console) {
+fn show(action: &StoreAction, answer: &Json, console: &mut Console) -> End {
     match action {
-        StoreAction::List { .. } => {
-            let page = answer["page"].as_array().or_else(|| answer["stores"].as_array());
-            for line in page.into_iter().flatten() {
-                console.say(columns(line));
+        StoreAction::List { store: None } => lines(&answer["stores"], store_line, console),
+        StoreAction::List { .. } => lines(&answer["page"], columns, console),
+        StoreAction::Show { .. } => console.say(format_args!("{answer:#}")),
+        StoreAction::Purge { .. } => console.say(format_args!("{} removed", answer["removed"])),
+        StoreAction::Replay { .. } => {
+            lines(&answer["messages"], replayed_line, console);
+            console.say(format_args!(
+                "{} replayed, {} left",
+                answer["replayed"], answer["left"]
+            ));
+            if answer["left"] != json!(0) {
+                return End::Problems;
             }
         }
-        StoreAction::Purge { .. } => console.say(format_args!("{} removed", answer["removed"])),
-        StoreAction::Show { .. } | StoreAction::Replay { .. } => console.say(format_args!("{answer:#}")),
     }
+    End::Fine
+}
+
+fn lines(list: &Json, line: impl Fn(&Json) -> String, console: &mut Console) {
+    for item in list.as_array().into_iter().flatten() {
+        console.say(line(item));
+    }
+}
+
+/// `orders  12 messages  18230 bytes`
+fn store_line(store: &Json) -> String {
+    let name = store["name"].as_str().unwrap_or_default();
+    match (&store["problem"], &store["messages"]) {
+        (Json::String(problem), _) => format!("{name}  {problem}"),
+        (_, Json::Null) => name.to_owned(),
+        (_, messages) => format!("{name}  {messages} messages  {} bytes", store["bytes"]),
+    }
+}
+
+/// `ID  delivered`, or `ID  left  PROBLEM`
+fn replayed_line(message: &Json) -> String {
+    let texts = ["id", "outcome", "problem"].map(|key| message[key].as_str());
+    texts.into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
 /// The values of a line that say something, one behind the other.
 fn columns(line: &Json) -> String {
     let fault = |name: &str| line["fault"][name].clone();
     let columns = [
-        line["name"].clone(),
         line["id"].clone(),
         line["stored_at"].clone(),
         line["state"].clone(),
-        line["messages"].clone(),
+        match line["attempts"].as_u64() {
+            Some(attempts @ 1..) => format!("attempts {attempts}").into(),
+            _ => Json::Null,
+        },
         line["key"].clone(),
         line["artifact"].clone(),
         fault("code"),
-        fault("message"),
+        match fault("detail") {
+            Json::Null => fault("message"),
+            detail => detail,
+        },
     ];
     let text = |value: Json| match value {
         Json::Null => None,

@@ -2,6 +2,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::format::Formats;
+use crate::gateway::Gateway;
 use crate::mediator::Needs;
 use crate::route::{Route, RouteTable};
 use crate::sequence::{Sequence, Step};
@@ -37,6 +38,14 @@ pub struct Deployment {
     pub entries: HashMap<Arc<str>, Arc<Route>>,
     /// Message stores by name.
     pub stores: IndexMap<Arc<str>, Arc<dyn Store>>,
+    /// What steps do when the deployment begins to serve.
+    pub startups: Vec<Arc<dyn Startup>>,
+}
+
+/// What a step does when its deployment begins to serve: go on with what it had in a store.
+pub trait Startup: Send + Sync {
+    /// Called at each start and reload, when stores are open and listeners bound. Work of any length is spawned on the workers.
+    fn start(self: Arc<Self>, gateway: &Arc<Gateway>);
 }
 
 /// A document that describes an artifact, served for one query at the artifact's path.

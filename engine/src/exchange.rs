@@ -1,5 +1,6 @@
 //! One message in flight: the message, variables, facts about how it came in, and the deployment that serves it.
 
+use crate::completion::Completions;
 use crate::deployment::Deployment;
 use crate::expression::Original;
 use crate::fault::{Fault, FaultCode};
@@ -54,6 +55,8 @@ pub struct Exchange {
     pub written_headers: Vec<HeaderName>,
     /// What steps hold until the exchange ends, such as permits of a concurrency limit.
     pub guards: Vec<Box<dyn std::any::Any + Send + Sync>>,
+    /// What steps do once the exchange has ended well.
+    pub completions: Completions,
     /// How many named sequences are being run inside each other.
     pub sequence_depth: usize,
     /// Time spent waiting for backends so far.
@@ -160,6 +163,7 @@ impl Exchange {
             reply_headers: http::HeaderMap::new(),
             written_headers: Vec::new(),
             guards: Vec::new(),
+            completions: Completions::default(),
             sequence_depth: 0,
             backend_time: Duration::ZERO,
             trace: None,
@@ -183,6 +187,7 @@ impl Exchange {
             reply_headers: http::HeaderMap::new(),
             written_headers: self.written_headers.clone(),
             guards: Vec::new(),
+            completions: self.completions.branch(),
             sequence_depth: self.sequence_depth,
             backend_time: Duration::ZERO,
             trace: self.trace.clone(),

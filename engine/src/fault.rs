@@ -81,12 +81,14 @@ fault_codes! {
     SoapFault "backend.soap_fault" 502 Backend false 0 "The backend answered with a SOAP fault";
     Timeout "backend.timeout" 504 Backend true 101504 "The backend did not answer in time";
     CircuitOpen "backend.circuit_open" 503 Backend true 303001 "The backend is suspended after failures";
-    Unroutable "backend.unroutable" 502 Backend false 0 "The broker has no queue for the message";
+    Unroutable "backend.unroutable" 502 Backend true 0 "The broker has no queue for the message";
     NoEndpoint "backend.unavailable" 503 Backend true 303100 "No backend is available";
     Expression "gateway.expression" 500 Gateway false 0 "An expression could not be evaluated";
     Transformation "gateway.transformation" 500 Gateway false 601001 "The message could not be transformed";
     Thrown "gateway.thrown" 500 Gateway false 0 "The mediation raised a fault";
     Store "gateway.store" 503 Gateway true 0 "The message cannot be stored";
+    StoredAlready "gateway.stored_already" 409 Gateway false 0 "A message of this id is in the store already";
+    OutOfSequence "gateway.out_of_sequence" 409 Gateway false 0 "The message came after its turn";
     Unserved "gateway.unserved" 503 Gateway true 0 "Nothing serves this message now";
     Overloaded "gateway.overloaded" 503 Gateway true 0 "The gateway is at its limit";
     Draining "gateway.draining" 503 Gateway true 0 "The gateway is shutting down";
@@ -311,15 +313,24 @@ impl Fault {
     /// Whether delivering the same message again later makes sense: what a listener or processor asks before it does.
     #[must_use]
     pub fn worth_redelivery(&self) -> bool {
-        let status = self.status();
-        let backend = self.code() == FaultCode::BackendStatus;
-        self.retryable() || (backend && (status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS))
+        let again = |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        self.retryable() || (self.code() == FaultCode::BackendStatus && again(self.backend_status()))
     }
 
-    /// Who is to blame.
+    /// What the backend answered with: `fault_on` keeps it in the details, as the client of the gateway sees a 502.
+    fn backend_status(&self) -> StatusCode {
+        let told = self.details().and_then(|details| details.get("status")?.as_u64());
+        let told = told.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+        told.unwrap_or_else(|| self.status())
+    }
+
+    /// Who is to blame. What the project itself raises with a 4xx is the client's matter.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        self.0.code.row().origin
+        match self.code() {
+            FaultCode::Thrown if self.status().is_client_error() => Origin::Client,
+            code => code.row().origin,
+        }
     }
 
     /// Takes the backend's reply that this fault stands for.
@@ -368,5 +379,27 @@ mod tests {
         fault.at_step("outer");
         assert_eq!(fault.step(), Some("inner"));
         assert_eq!(std::mem::size_of::<Fault>(), 8);
+    }
+
+    #[test]
+    fn what_a_backend_refused_is_not_delivered_again() {
+        let answered = |status: u16| {
+            let fault = Fault::new(FaultCode::BackendStatus, "No.");
+            fault.with_details(serde_json::json!({ "status": status }))
+        };
+        assert!(!answered(404).worth_redelivery(), "whatever the client sees");
+        assert!(answered(503).worth_redelivery());
+        assert!(answered(429).again().worth_redelivery());
+        let seen = Fault::new(FaultCode::BackendStatus, "No.").with_status(StatusCode::CONFLICT);
+        assert!(!seen.worth_redelivery());
+    }
+
+    #[test]
+    fn what_a_project_raises_with_a_4xx_is_the_clients_matter() {
+        let thrown = |status| Fault::new(FaultCode::Thrown, "No.").with_status(status);
+        assert_eq!(thrown(StatusCode::NOT_FOUND).origin(), Origin::Client);
+        assert_eq!(thrown(StatusCode::BAD_GATEWAY).origin(), Origin::Gateway);
+        let refused = Fault::new(FaultCode::BackendStatus, "No.").with_status(StatusCode::NOT_FOUND);
+        assert_eq!(refused.origin(), Origin::Backend);
     }
 }

@@ -18,8 +18,20 @@ pub struct FileInfo {
     pub modified: Option<i64>,
 }
 
+impl FileInfo {
+    /// When it was last changed, as RFC 3339 in UTC: how messages tell it.
+    #[must_use]
+    pub fn modified_text(&self) -> Option<String> {
+        let at = jiff::Timestamp::from_millisecond(self.modified?).ok()?;
+        Some(at.to_string())
+    }
+}
+
 /// The content of a file, from an offset on.
 pub type Content = Pin<Box<dyn AsyncRead + Send + Sync>>;
+
+/// Held as long as a [mark](FileStore::mark) is to say that we live.
+pub type Mark = Box<dyn Send + Sync>;
 
 /// What [`FileStore::write`] does where the file exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +139,34 @@ pub trait FileStore: Send + Sync {
             }
             results
         })
+    }
+
+    /// Shows others that this process lives: makes a file at `path` that counts as [abandoned](Self::is_abandoned) once the process is gone,
+    /// however it ended, or the mark is dropped. `None` where the store cannot; that is so on servers.
+    fn mark<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<Mark>, Fault>> {
+        let _ = path;
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Whether the process that made a mark is known to be gone. `false` where nobody can tell.
+    fn is_abandoned<'a>(&'a self, path: &'a str) -> BoxFuture<'a, bool> {
+        let _ = path;
+        Box::pin(async { false })
+    }
+
+    /// How many files were put aside so far because their names are not UTF-8.
+    fn unnamed(&self) -> u64 {
+        0
+    }
+
+    /// What tells this folder from others: where it is, and the settings it is reached with. May hold secrets.
+    fn key(&self) -> String {
+        self.url()
+    }
+
+    /// Whether many changes at once cost about as much as one, so that it pays to collect them.
+    fn batches(&self) -> bool {
+        false
     }
 
     /// Removes a folder and the folders in it as far as they are empty. Stores that cannot leave them.

@@ -137,10 +137,15 @@ impl Gateway {
     }
 
     fn admit(self: &Arc<Self>, deployment: &Deployment) -> Option<InFlight> {
+        let (entered, before) = self.enter();
+        (before < deployment.settings.limits.in_flight).then_some(entered)
+    }
+
+    /// Counts an exchange as in flight until what it returns is dropped. Says how many there were before.
+    fn enter(self: &Arc<Self>) -> (InFlight, usize) {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.metrics.in_flight.inc();
-        let admitted = InFlight(Arc::clone(self));
-        (before < deployment.settings.limits.in_flight).then_some(admitted)
+        (InFlight(Arc::clone(self)), before)
     }
 
     async fn dispatch(&self, inbound: Inbound, deployment: Arc<Deployment>) -> Message {
@@ -206,8 +211,9 @@ impl Gateway {
             Ok(kept) => kept,
             Err(fault) => return self.finish(exchange, Err(fault), Some(route), started),
         };
-        let mut outcome = self.execute(route, &mut exchange).await;
-        if let (Err(fault), Some(kept)) = (&mut outcome, kept) {
+        let outcome = self.execute(route, &mut exchange).await;
+        let outcome = complete_answer(&mut exchange, outcome).await;
+        if let (Err(fault), Some(kept)) = (&outcome, kept) {
             self.dead_letter(route, &exchange, fault, kept).await;
         }
         self.finish(exchange, outcome, Some(route), started)
@@ -241,6 +247,7 @@ impl Gateway {
         self.metrics.fault(&fault);
         answer::render_fault(exchange, &fault);
         exchange.fault = Some(Arc::new(fault));
+        exchange.completions.clear();
         let grace = exchange.deadline.max(Instant::now() + FAULT_HANDLER_TIME);
         exchange.deadline = grace;
         match tokio::time::timeout_at(grace, guarded(handler.run(exchange))).await {
@@ -333,6 +340,35 @@ pub const MANAGEMENT: &str = "management";
 
 /// Time that `on_fault` steps have when the exchange's deadline is over.
 const FAULT_HANDLER_TIME: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Time for what is done once an exchange has ended well.
+const COMPLETION_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Does what steps have left to be done.
+async fn complete(exchange: &mut Exchange) -> Result<(), Fault> {
+    if exchange.completions.is_empty() {
+        return Ok(());
+    }
+    let completed = guarded(async { exchange.complete().await.map(|()| Flow::Next) });
+    match tokio::time::timeout(COMPLETION_TIME, completed).await {
+        Ok(completed) => completed.map(drop),
+        Err(_) => Err(deadline_passed()),
+    }
+}
+
+/// As [`complete`], for an exchange with a client: what is answered with an error has not ended well.
+async fn complete_answer(exchange: &mut Exchange, outcome: Result<Flow, Fault>) -> Result<Flow, Fault> {
+    if exchange.completions.is_empty() {
+        return outcome;
+    }
+    let flow = outcome.and_then(|flow| answer::reply(exchange, flow))?;
+    let status = exchange.message.status().unwrap_or(StatusCode::OK);
+    match status.is_client_error() || status.is_server_error() {
+        true => exchange.completions.clear(),
+        false => complete(exchange).await?,
+    }
+    Ok(flow)
+}
 
 /// The document that a `GET` with a bare query asks for (`?wsdl`, `?openapi`).
 fn document(inbound: &Inbound, deployment: &Deployment, method: &Method, uri: &http::Uri) -> Option<Message> {

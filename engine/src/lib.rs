@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod build;
+pub mod completion;
 pub mod config;
 pub mod deployment;
 pub mod encoding;

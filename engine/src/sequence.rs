@@ -70,17 +70,19 @@ impl Sequence {
     /// # Errors
     /// The first fault, with the position of the step that raised it.
     pub async fn run(&self, exchange: &mut Exchange) -> Result<Flow, Fault> {
+        let watch = exchange.completions.watch();
+        let mut flow = Flow::Next;
         for step in &*self.0 {
-            match step.run(exchange).await {
-                Ok(Flow::Next) => {}
-                Ok(flow) => return Ok(flow),
-                Err(mut fault) => {
-                    fault.at_step(&step.id);
-                    return Err(fault);
-                }
+            flow = step.run(exchange).await.map_err(|mut fault| {
+                fault.at_step(&step.id);
+                fault
+            })?;
+            if flow != Flow::Next {
+                break;
             }
         }
-        Ok(Flow::Next)
+        watch.went_well();
+        Ok(flow)
     }
 }
 

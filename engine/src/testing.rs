@@ -123,6 +123,11 @@ pub async fn run_in(deployment: Arc<Deployment>, message: Message) -> Outcome {
     };
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut exchange = Exchange::new(message, Arc::new(entry), deployment, deadline);
-    let flow = sequence.run(&mut exchange).await;
+    let mut flow = sequence.run(&mut exchange).await;
+    if flow.is_ok()
+        && let Err(fault) = exchange.complete().await
+    {
+        flow = Err(fault);
+    }
     Outcome { flow, exchange }
 }

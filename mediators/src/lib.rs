@@ -2,6 +2,7 @@
 //! message, and the tests, which go through YAML.
 
 mod place;
+mod slots;
 mod text;
 
 #[cfg(test)]
@@ -32,9 +33,11 @@ mod outgoing;
 pub mod respond;
 pub mod send;
 
+pub mod claim_check;
 pub mod delete_file;
 pub mod file_exists;
 mod file_step;
+pub mod idempotent;
 pub mod list_files;
 pub mod read_file;
 pub mod store;
@@ -71,6 +74,8 @@ pub static ALL: &[StepSpec] = &[
     StepSpec::of::<send::SendConfig>(),
     StepSpec::of::<store::StoreConfig>(),
     StepSpec::of::<store_state::StoreStateConfig>(),
+    StepSpec::of::<idempotent::IdempotentConfig>(),
+    StepSpec::of::<claim_check::ClaimCheckConfig>(),
     StepSpec::of::<respond::RespondConfig>(),
     StepSpec::of::<drop::DropConfig>(),
     StepSpec::of::<list_files::ListFilesConfig>(),

@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// Most files that are told.
 const LIST_MAX: usize = 10_000;
 
-/// Lists the files of an endpoint's folder by path: `[{ "name", "path", "size", "modified" }]`, at most 10,000. Names that begin with a
-/// dot are left out.
+/// Lists the files of an endpoint's folder by path: `[{ "name", "path", "size", "modified" }]`, at most 10,000. `modified` is a time in
+/// UTC, RFC 3339. Names that begin with a dot are left out.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListFilesConfig {
@@ -91,7 +91,7 @@ impl AsyncMediator for ListFiles {
             found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
             let one = |file: &engine::files::FileInfo| {
                 let name = file.path.rsplit('/').next();
-                json!({ "name": name, "path": file.path, "size": file.size, "modified": file.modified })
+                json!({ "name": name, "path": file.path, "size": file.size, "modified": file.modified_text() })
             };
             let model = Arc::new(Model::Json(Json::Array(found.iter().map(one).collect())));
             match &self.into {
@@ -119,6 +119,7 @@ mod tests {
             text.contains(r#""path":"7.json""#) && text.contains(r#""size":7"#),
             "{text}"
         );
+        assert!(text.contains(r#""modified":"1970-01-01T00:00:00Z""#), "{text}");
         assert_eq!(text_of(&steps("*.csv"), json("{}")).await, "[]");
     }
 

@@ -17,8 +17,8 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Replaces the message by the state of a stored one: `{"id": ..., "state": "waiting", "attempts": 0}`, where the state is `waiting`,
-/// `processing`, `done` or `failed`. An unknown id is `client.not_found`. A store remembers how its last 100,000 messages ended, until
-/// the process ends.
+/// `processing`, `done` or `failed`. An unknown id is `client.not_found`. How messages ended is
+/// remembered as the settings `finished_max` and `finished_age_max` of the store say; a `durable` store knows it after a restart too.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreStateConfig {

@@ -22,7 +22,7 @@ const EXAMPLE_SEQUENCES: &str =
     "  audit: [ { log: audit } ]\n  notify: { params: { who: null }, steps: [ { log: notify } ] }\n";
 
 /// The stores that examples refer to. Building them opens nothing.
-const EXAMPLE_STORES: &str = "stores:\n  orders: { memory: {} }\n  seen: { durable: { path: seen.redb } }\n";
+const EXAMPLE_STORES: &str = "stores:\n  orders: { memory: {} }\n  seen: { durable: { path: seen.redb } }\n  blobs: { durable: { path: blobs.redb } }\n  parts: { durable: { path: parts.redb } }\n";
 
 /// The project that an example is checked in.
 pub(crate) fn example_project(example: &str) -> String {

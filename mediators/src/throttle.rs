@@ -4,8 +4,8 @@
 //! at once. The state outlives a reload that leaves step and rate as they are.
 
 mod limiter;
-mod slots;
 
+use crate::slots::Slots;
 use engine::build::Build;
 use engine::config::{Duration, Rate, Steps, Text};
 use engine::exchange::Exchange;
@@ -18,7 +18,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use limiter::{Decision, Limiter};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use slots::Slots;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

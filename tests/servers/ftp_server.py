@@ -6,7 +6,9 @@
 Orders are files in their folder, read at the moment they matter:
 
   refuse-login     while it exists every login fails with 530
-  break-after      a number: the next data connection is reset after so many bytes, and the file is removed
+  break-after      a number: the first data connection that carries so many bytes is reset then, and the file
+                   is removed
+  listing          lines that every listing for machines (MLSD) has besides its own, which may be lies
 
 Every command of a client goes to standard output as `NUMBER COMMAND ARGUMENT`, where NUMBER counts control
 connections from 1; a new connection is the line `NUMBER connected`. Passwords are left out.
@@ -20,6 +22,7 @@ import struct
 from pathlib import Path
 
 from pyftpdlib.authorizers import AuthenticationFailed, DummyAuthorizer
+from pyftpdlib.filesystems import AbstractedFS
 from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
 from pyftpdlib.servers import FTPServer
 
@@ -31,15 +34,20 @@ class Orders:
     def __init__(self, folder):
         self.refuse_login = Path(folder, "refuse-login")
         self.break_after = Path(folder, "break-after")
+        self.listing = Path(folder, "listing")
 
-    def take_break(self):
-        """The bytes that the next transfer may have, once."""
+    def break_after_bytes(self):
+        """The bytes after which a transfer is to break; nothing where none is."""
         try:
-            count = int(self.break_after.read_text())
-            self.break_after.unlink()
-            return count
+            return int(self.break_after.read_text())
         except FileNotFoundError:
             return None
+
+    def lies(self):
+        try:
+            return self.listing.read_bytes()
+        except FileNotFoundError:
+            return b""
 
 
 def breaking(base, orders):
@@ -47,27 +55,34 @@ def breaking(base, orders):
 
     class Breaking(base):
         def __init__(self, *arguments, **named):
-            self.bytes_left = None
+            self.bytes_carried = 0
+            self.spent = False
             super().__init__(*arguments, **named)
-            self.bytes_left = orders.take_break()
 
         def use_sendfile(self):
-            return self.bytes_left is None and super().use_sendfile()
+            return orders.break_after_bytes() is None and super().use_sendfile()
+
+        def allowance(self, wanted):
+            limit = orders.break_after_bytes()
+            return wanted if limit is None else max(1, min(wanted, limit - self.bytes_carried))
+
+        def carried(self, count):
+            self.bytes_carried += count
+            limit = orders.break_after_bytes()
+            if limit is not None and self.bytes_carried >= limit:
+                orders.break_after.unlink()
+                self.spent = True
 
         def recv(self, size):
-            if self.bytes_left is None:
-                return super().recv(size)
-            data = super().recv(min(size, self.bytes_left))
-            self.bytes_left -= len(data)
+            data = super().recv(self.allowance(size))
+            self.carried(len(data))
             return data
 
         def send(self, data):
-            if self.bytes_left is None:
-                return super().send(data)
-            if self.bytes_left == 0:
+            if self.spent:
                 return 0
-            count = super().send(data[: self.bytes_left])
-            self.bytes_left -= count
+            count = super().send(data[: self.allowance(len(data))])
+            self.carried(count)
             return count
 
         def handle_read_event(self):
@@ -79,7 +94,7 @@ def breaking(base, orders):
             self.break_when_spent()
 
         def break_when_spent(self):
-            if self.bytes_left != 0 or self._closed:
+            if not self.spent or self._closed:
                 return
             # No lingering: close sends RST (socket(7)). Nothing announces the end, TLS neither.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -89,6 +104,18 @@ def breaking(base, orders):
             self.close()
 
     return Breaking
+
+
+def lying(orders):
+    """A file system whose listings for machines have further lines on order of the test."""
+
+    class Lying(AbstractedFS):
+        def format_mlsx(self, basedir, listing, perms, facts, ignore_err=True):
+            yield from super().format_mlsx(basedir, listing, perms, facts, ignore_err)
+            if ignore_err:  # a listing, not the facts of one file
+                yield orders.lies()
+
+    return Lying
 
 
 class PatientTlsData(TLS_DTPHandler):
@@ -167,6 +194,7 @@ def handler_for(options):
     control, data = HANDLERS[options.tls]
     handler = announcing(control)
     handler.dtp_handler = breaking(data, orders)
+    handler.abstracted_fs = lying(orders)
     handler.authorizer = authorizer_for(options, orders)
     handler.auth_failed_timeout = 0
     if options.tls:

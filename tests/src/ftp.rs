@@ -267,7 +267,13 @@ impl PyFtpd {
         set_order(&self.site.folder.path().join("orders/refuse-login"), refuse);
     }
 
-    /// Resets the next data connection once it has carried this many bytes; one time only. A listing counts.
+    /// Adds these lines to every listing for machines (MLSD), whether they are true or not.
+    #[track_caller]
+    pub fn add_to_listings(&self, lines: &str) {
+        std::fs::write(self.site.folder.path().join("orders/listing"), lines).expect("a file of the test");
+    }
+
+    /// Resets the first data connection that carries this many bytes, once it has; one time only.
     #[track_caller]
     pub fn break_next_transfer_after(&self, bytes: u64) {
         let orders = self.site.folder.path().join("orders");

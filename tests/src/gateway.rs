@@ -110,6 +110,15 @@ impl Gateway {
         self.process.wait(END_LIMIT)
     }
 
+    /// Ends it in order and hands back the project, to start again on it.
+    #[track_caller]
+    pub fn stop(mut self) -> Project {
+        self.process.signal("TERM");
+        let ended = self.process.ends_within(END_LIMIT);
+        assert!(ended, "the gateway does not end:\n{}", self.log());
+        self.project
+    }
+
     /// Ends the process as a power cut would and hands back the project, to start again on it.
     pub fn kill(mut self) -> Project {
         self.process.kill();

@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Debian's own name for the script behind the wrapper in sbin, which would change the user.
@@ -16,6 +17,11 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 /// The protocol header of AMQP 0-9-1 (section 4.2.2) and the first octet of Connection.Start: a method frame.
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 const METHOD_FRAME: &[u8] = &[1];
+/// The name of each node.
+const NODE: &str = "mediary@localhost";
+/// For the names of new quorum queues to get to the disk.
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// `guest:guest`, the account of a fresh node, for HTTP's basic scheme.
 const GUEST: &str = "Z3Vlc3Q6Z3Vlc3Q=";
 
@@ -117,6 +123,18 @@ impl RabbitMq {
     /// The authority of [`RabbitMq::certificates`] as a PEM file.
     pub fn authority_path(&self) -> PathBuf {
         self.folder.join("authority.pem")
+    }
+
+    /// Waits until the node has the names of its quorum queues on disk. It writes them half a second after they were
+    /// declared; a node that is killed before has lost them, with every message that it had confirmed.
+    #[track_caller]
+    pub fn wait_for_quorum_queues(&self) {
+        let folder = self.folder.join("mnesia").join(NODE).join("quorum").join(NODE);
+        let deadline = Instant::now() + SETTLE_LIMIT;
+        while !names_are_written(&folder) {
+            assert!(Instant::now() < deadline, "no names in {}", folder.display());
+            std::thread::sleep(POLL_INTERVAL);
+        }
     }
 
     /// SIGKILL to the node, as a power cut of the process would.
@@ -242,6 +260,24 @@ impl Ports {
     }
 }
 
+/// Each quorum queue has a folder with a name of its own, which the file of names has to hold.
+fn names_are_written(folder: &Path) -> bool {
+    let names = std::fs::read(folder.join("names.dets")).unwrap_or_default();
+    let entries = std::fs::read_dir(folder).expect("a node with a quorum queue has this folder");
+    let queues = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().is_dir());
+    let mut queues = queues
+        .map(|entry| entry.file_name().into_encoded_bytes())
+        .peekable();
+    queues.peek().is_some()
+        && queues.all(|queue| {
+            names
+                .windows(queue.len())
+                .any(|window| window == queue.as_slice())
+        })
+}
+
 /// One request to the management HTTP API; `None` when no reply comes.
 fn exchange(port: u16, request: &str) -> Option<RawReply> {
     let mut client = RawClient::over(TcpStream::connect(("127.0.0.1", port)).ok()?);
@@ -283,7 +319,7 @@ fn environment(folder: &Path, ports: Ports) -> Vec<(&'static str, String)> {
     let inside = |name: &str| folder.join(name).display().to_string();
     vec![
         ("HOME", inside("")),
-        ("RABBITMQ_NODENAME", "mediary@localhost".to_owned()),
+        ("RABBITMQ_NODENAME", NODE.to_owned()),
         ("RABBITMQ_MNESIA_BASE", inside("mnesia")),
         ("RABBITMQ_LOG_BASE", inside("log")),
         ("RABBITMQ_CONFIG_FILE", inside("rabbitmq.conf")),

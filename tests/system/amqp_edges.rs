@@ -1,7 +1,9 @@
 //! AMQP against RabbitMQ at its edges: TLS, bindings, several consumers, drain, reload, credentials, large messages, two processes.
 
 use crate::amqp::{WAIT, bridge, empty, eventually, publisher};
-use mediary_tests::{AmqpMessage, Backend, Gateway, Project, RabbitMq, Recorded, Reply, Vhost, get, post};
+use mediary_tests::{
+    AmqpMessage, Backend, Gateway, Project, RabbitMq, Recorded, Reply, Vhost, get, post, wait_for,
+};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -26,7 +28,7 @@ fn wait_for_consumers(vhost: &Vhost, count: u64) {
 /// A document of the management port.
 fn management(gateway: &Gateway, path: &str) -> String {
     let url = format!("{}{path}", gateway.url("management"));
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(get(&url))).text()
+    wait_for(get(&url)).text()
 }
 
 fn state(gateway: &Gateway, listener: &str) -> Value {

@@ -209,10 +209,7 @@ async fn a_broker_that_is_killed_loses_nothing_that_was_confirmed() {
     rabbit.kill();
     eventually("refusals", || told.failed.load(Ordering::Relaxed) >= 20);
     let health = format!("{}/health", gateway.url("management"));
-    let report = || tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(get(&health)));
-    eventually("the processor is down", || {
-        report().json()["listeners"]["processors.deliver"]["state"] == "down"
-    });
+    listener_becomes(&health, "processors.deliver", "down").await;
     let before = told.accepted();
     rabbit.start();
     eventually("more messages", || told.accepted() >= before + 400);
@@ -220,9 +217,7 @@ async fn a_broker_that_is_killed_loses_nothing_that_was_confirmed() {
     for worker in workers {
         worker.await.unwrap();
     }
-    eventually("the processor is up", || {
-        report().json()["listeners"]["processors.deliver"]["state"] == "up"
-    });
+    listener_becomes(&health, "processors.deliver", "up").await;
     let accepted = std::mem::take(&mut *told.accepted.lock());
     let missing = || {
         let seen: HashSet<String> = bodies(&backend.requests()).into_iter().collect();
@@ -255,4 +250,16 @@ async fn a_broker_that_is_killed_loses_nothing_that_was_confirmed() {
         "{requests} deliveries of {} messages",
         accepted["orders"].len()
     );
+}
+
+/// Waits until the health report says this of a listener.
+async fn listener_becomes(health: &str, listener: &str, state: &str) {
+    let reached = async {
+        while get(health).await.json()["listeners"][listener]["state"] != state {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(60);
+    let became = tokio::time::timeout(limit, reached).await;
+    assert!(became.is_ok(), "{listener} is not {state} within {limit:?}");
 }

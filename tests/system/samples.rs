@@ -1,20 +1,31 @@
 //! The samples do what their pages say: each is checked, run, tested by its own tests, and driven by foreign clients and backends.
 
+mod file_drop_api;
 mod http_as_rest;
 mod http_as_soap;
+mod order_files;
+mod queue_bridge;
+mod readmes;
 mod rest_to_soap;
+mod servers;
 mod service_gateway;
+mod store_and_forward;
 mod throttled_backend;
 
-use mediary_tests::{Gateway, mediary, workspace_folder};
-use std::path::PathBuf;
+use mediary_tests::{Gateway, Project, mediary, workspace_folder};
+use servers::Servers;
+use std::path::{Path, PathBuf};
 
 /// All samples, as folders of `samples/`.
-const ALL: [&str; 5] = [
+const ALL: [&str; 9] = [
+    "file-drop-api",
     "http-as-rest",
     "http-as-soap",
+    "order-files",
+    "queue-bridge",
     "rest-to-soap",
     "service-gateway",
+    "store-and-forward",
     "throttled-backend",
 ];
 
@@ -26,6 +37,24 @@ const FREE_PORTS: [&str; 3] = [
 
 fn folder(name: &str) -> PathBuf {
     workspace_folder().join("samples").join(name)
+}
+
+/// A sample in a folder of its own, for one that writes beside its definitions.
+fn copy(name: &str, without: &[&str]) -> Project {
+    fn copy(from: &Path, root: &Path, without: &[&str], to: &Project) {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            if path.is_dir() {
+                copy(&path, root, without, to);
+            } else if !without.contains(&name) {
+                to.write(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    let project = Project::files(&[]);
+    copy(&folder(name), &folder(name), without, &project);
+    project
 }
 
 /// A sample's gateway with other backends than its own: `endpoints` are pairs of a setting below `endpoints` and its value.
@@ -79,9 +108,11 @@ fn every_sample_passes_its_own_tests() {
 #[test]
 fn every_sample_runs_from_inside_the_binary() {
     for name in ALL {
+        let servers = Servers::start(name);
         let mut arguments = vec!["samples", "run", name, "--once"];
-        for free in FREE_PORTS {
-            arguments.extend(["--set", free]);
+        let sets = servers.sets.iter().map(String::as_str);
+        for set in FREE_PORTS.into_iter().chain(sets) {
+            arguments.extend(["--set", set]);
         }
         let end = mediary(&arguments).expect_success();
         assert!(

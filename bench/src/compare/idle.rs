@@ -1,9 +1,9 @@
 //! What an idle keep-alive connection costs: the growth of the contestant's resident memory over many
 //! connections that each had one reply and then stay quiet.
 
-use super::process::Child;
 use super::scenario::Scenario;
 use crate::Outcome;
+use crate::process::Child;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;

@@ -3,17 +3,16 @@
 //! generator share core 1.
 
 mod idle;
-mod process;
 mod report;
 mod scenario;
 
 use crate::load::Report as LoadReport;
-use crate::{Outcome, say};
-use process::{Child, run_to_end};
+use crate::process::{Child, run_to_end};
+use crate::{Outcome, beside_this_binary, free_address, say};
 use report::{Round, Standing};
 use scenario::{Contestant, Places, Scenario};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -104,7 +103,7 @@ fn measure(
 ) -> Outcome<Round> {
     let folder = tempfile::TempDir::with_prefix("mediary-bench-")?;
     let address = free_address()?;
-    let mediary = options.mediary.clone().map_or_else(beside_this_binary, Ok)?;
+    let mediary = beside_this_binary(options.mediary.as_deref())?;
     let places = Places {
         folder: folder.path(),
         address,
@@ -141,10 +140,10 @@ fn measure(
 }
 
 fn start_backend(scenario: &Scenario) -> Outcome<(Child, SocketAddr)> {
-    let mut command = vec![this_binary()?.display().to_string(), "echo".to_owned()];
+    let mut command = vec![std::env::current_exe()?.display().to_string(), "echo".to_owned()];
     command.extend(scenario.backend.iter().cloned());
     let mut backend = Child::start(&command, LOAD_CORE, Stdio::piped())?;
-    let line = backend.first_line()?;
+    let line = backend.next_line(START_LIMIT)?;
     let address = line
         .strip_prefix("listening http://")
         .ok_or_else(|| format!("the backend said {line:?}"))?;
@@ -153,7 +152,7 @@ fn start_backend(scenario: &Scenario) -> Outcome<(Child, SocketAddr)> {
 
 /// Runs the load generator in a process of its own, so that its CPU time is nobody else's.
 fn load(options: &Options, scenario: &Scenario, address: SocketAddr, seconds: u64) -> Outcome<LoadReport> {
-    let mut command = vec![this_binary()?.display().to_string(), "load".to_owned()];
+    let mut command = vec![std::env::current_exe()?.display().to_string(), "load".to_owned()];
     command.push(format!("http://{address}{}", scenario.path));
     command.extend(["--connections".to_owned(), options.connections.to_string()]);
     command.extend(["--seconds".to_owned(), seconds.to_string()]);
@@ -188,16 +187,4 @@ fn first_reply(address: SocketAddr, scenario: &Scenario) -> std::io::Result<Stri
     let mut reply = [0; 17];
     stream.read_exact(&mut reply)?;
     Ok(String::from_utf8_lossy(&reply).into_owned())
-}
-
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-fn this_binary() -> std::io::Result<PathBuf> {
-    std::env::current_exe()
-}
-
-fn beside_this_binary() -> Outcome<PathBuf> {
-    Ok(this_binary()?.parent().unwrap_or(Path::new(".")).join("mediary"))
 }

@@ -145,10 +145,12 @@ fn transport(spec: &TransportSpec) -> Page {
             .iter()
             .map(|scheme| format!("`{scheme}://`"))
             .collect();
-        notes.push(format!(
-            "An endpoint that is just a URL is sent to by it where the URL begins with {}.",
-            schemes.join(" or ")
-        ));
+        if !schemes.is_empty() {
+            notes.push(format!(
+                "An endpoint that is just a URL is sent to by it where the URL begins with {}.",
+                schemes.join(" or ")
+            ));
+        }
     }
     Page {
         kind: Kind::Transport,

@@ -12,7 +12,7 @@ const DEFAULTS: &str = "lapin=off";
 ///
 /// # Errors
 /// Why the filter cannot be read.
-pub(super) fn start(filter: &str) -> Result<(), String> {
+pub fn start(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::builder()
         .parse(format!("{DEFAULTS},{filter}"))
         .map_err(|error| format!("`{filter}` is no log filter: {error}"))?;

@@ -1,7 +1,7 @@
 //! `mediary run`: serves a project until it is told to end. Standard output says where it listens and when it is
 //! ready; everything else goes to standard error.
 
-mod logging;
+pub mod logging;
 mod reload;
 mod timeline;
 mod watch;

@@ -4,7 +4,8 @@ use engine::config::{Duration, Named, OneOrMany, RawNode, Span, Spanned, Text};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// One test. It starts at a real listener and ends at a real endpoint, or at a mock with the endpoint's name.
+/// One test. It starts at a real listener, or at the artifact that a queue or a folder would deliver to, and ends at a real endpoint, or at a
+/// mock with the endpoint's name.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestCase {
@@ -19,6 +20,10 @@ pub struct TestCase {
     /// Endpoints that are replaced by a server which answers as it is told and remembers what it was asked.
     #[serde(default)]
     pub mocks: Named<Mock>,
+    /// Whether it works with the real servers of the project's `connections`, which `mediary test --live` does. In other tests
+    /// nothing is received from them.
+    #[serde(default)]
+    pub live: bool,
     /// The request.
     pub send: Option<SendConfig>,
     /// What has to come back.
@@ -36,9 +41,13 @@ pub struct TestStep {
     pub send: SendConfig,
     /// What has to come back. `calls` counts from this request on.
     pub expect: Option<Expect>,
+    /// What later requests need of the reply, by a name that they write as `${name}` in paths, headers and bodies: the name of a
+    /// header, or a JSONPath such as `$.id`.
+    #[serde(default)]
+    pub keep: Named<Text>,
 }
 
-/// A request: exactly one method with its path, and at most one body.
+/// A request: exactly one method with its path, or `to` an artifact without one, and at most one body.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SendConfig {
@@ -63,6 +72,11 @@ pub struct SendConfig {
     /// Path and query of an OPTIONS.
     #[serde(rename = "OPTIONS")]
     pub options: Option<Text>,
+    /// Instead of a method: the proxy or task (`tasks.NAME`) that gets the message as its queue, folder or schedule would deliver it,
+    /// for the last time. What becomes of it is the reply; a fault has the status that an HTTP client would see.
+    pub to: Option<Spanned<String>>,
+    /// With `to`: what expressions read as `source`, such as `{ name: orders.csv }`.
+    pub source: Option<RawNode>,
     /// The listener it goes to; without it `http`, or else the first one without TLS.
     pub listener: Option<Spanned<String>>,
     /// Headers. A list sends the header several times.
@@ -157,7 +171,7 @@ pub struct Expect {
     pub exact: bool,
     /// The XML body, or `file:PATH`. Prefixes, the order of attributes and blanks between elements do not count.
     pub xml: Option<Text>,
-    /// The body as text, or `file:PATH`. Blanks at the end do not count.
+    /// The body as text, or `file:PATH`. Blanks at the end and the kind of line breaks do not count.
     pub text: Option<Text>,
     /// The body byte for byte, or `file:PATH`.
     pub body: Option<Text>,
@@ -171,6 +185,9 @@ pub struct Expect {
     pub fault: Option<Text>,
     /// The calls that mocks got: their number, or what each of them was, in order.
     pub calls: Named<RawNode>,
+    /// How long it may take until all of this holds. Until then a GET or HEAD is sent again; after other requests only calls are
+    /// waited for.
+    pub within: Option<Duration>,
 }
 
 /// A call that a mock got. What is not named is not checked.
@@ -221,10 +238,13 @@ impl TestCase {
 
     /// Its requests in order.
     #[must_use]
-    pub fn exchanges(&self) -> Vec<(&SendConfig, Option<&Expect>)> {
-        let first = self.send.iter().map(|send| (send, self.expect.as_ref()));
-        let more = self.steps.iter().map(|step| (&step.send, step.expect.as_ref()));
-        first.chain(more).collect()
+    pub fn exchanges(&self) -> Vec<TestStep> {
+        let first = self.send.iter().map(|send| TestStep {
+            send: send.clone(),
+            expect: self.expect.clone(),
+            keep: Named::default(),
+        });
+        first.chain(self.steps.iter().cloned()).collect()
     }
 }
 

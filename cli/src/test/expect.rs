@@ -268,6 +268,7 @@ impl Comparison<'_> {
             Err(failure) => self.failures.push(*failure),
             Ok((bytes, _)) => {
                 let (expected, actual) = (String::from_utf8_lossy(&bytes), received.text());
+                let (expected, actual) = (unix(&expected), unix(&actual));
                 if expected.trim_end() != actual.trim_end() {
                     let failure = Failure::at(wanted.span(), "the text is another one");
                     self.failures
@@ -383,6 +384,11 @@ impl Comparison<'_> {
                 .push(failure.detail(diff::excerpt(&pretty(received))));
         }
     }
+}
+
+/// Text with line breaks as in the YAML file: CSV, for one, has others.
+fn unix(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 /// `{ contains: ... }` and `{ matches: ... }`, rather than an object that is expected.

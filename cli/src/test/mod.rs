@@ -2,8 +2,10 @@
 //! mock, so what is tested is what will run.
 
 pub mod body;
+pub mod conversation;
 mod coverage;
 pub mod definition;
+mod deliver;
 mod diff;
 pub mod expect;
 mod json;
@@ -12,6 +14,7 @@ pub mod local;
 mod mocks;
 mod redirect;
 pub mod runner;
+mod sandbox;
 pub mod suite;
 #[cfg(test)]
 mod tests;
@@ -20,12 +23,14 @@ mod xml;
 use crate::arguments::TestOptions;
 use crate::console::{BAD, Console, End, FAINT, GOOD, WARN, count, indented, paint};
 use crate::gateway;
-use crate::project::Lasting;
+use crate::project::{Lasting, Loaded};
+use crate::servers;
 use coverage::Coverage;
 use definition::TestCase;
 use engine::workers::Workers;
 use runner::{Outcome, Runner};
 use std::time::Instant;
+use tokio::runtime::Runtime;
 
 /// Threads that serve in tests: enough to find what breaks when two threads meet.
 const WORKERS: usize = 2;
@@ -38,15 +43,10 @@ pub fn run(options: &TestOptions, console: &mut Console) -> End {
     if loaded.diagnostics.has_errors() {
         return End::Problems;
     }
-    let wanted = |test: &&TestCase| {
-        options
-            .filter
-            .as_ref()
-            .is_none_or(|text| test.name.value.contains(text.as_str()))
-    };
-    let selected: Vec<&TestCase> = tests.iter().filter(wanted).collect();
+    let (selected, left_out) = select(options, &tests);
     if selected.is_empty() {
         let text = match (&options.filter, tests.len()) {
+            _ if left_out > 0 => "all these tests need servers: run them with `--live`".to_owned(),
             (Some(filter), 1..) => format!("no test has `{filter}` in its name"),
             _ => "no test was found: tests are in files that end with `.test.yaml`".to_owned(),
         };
@@ -61,6 +61,9 @@ pub fn run(options: &TestOptions, console: &mut Console) -> End {
             return End::Problems;
         }
     };
+    if selected.iter().any(|test| test.live) && !servers_answer(&runtime, &loaded, console) {
+        return End::Problems;
+    }
     let mut runner = Runner {
         path: options.project.path.clone(),
         set: options.project.set.clone(),
@@ -74,6 +77,12 @@ pub fn run(options: &TestOptions, console: &mut Console) -> End {
         print_coverage(&runner.coverage, console);
     }
     print_totals(&outcomes, began, console);
+    if left_out > 0 {
+        let tests = count(left_out, "live test", "live tests");
+        console.say(format_args!(
+            "{tests} left out: `--live` runs all, with the project's servers"
+        ));
+    }
     if let Some(path) = &options.junit
         && let Err(problem) = junit::write(path, &outcomes)
     {
@@ -84,6 +93,28 @@ pub fn run(options: &TestOptions, console: &mut Console) -> End {
         true => End::Fine,
         false => End::Problems,
     }
+}
+
+/// The tests to run, and how many are left out because they need servers.
+fn select<'a>(options: &TestOptions, tests: &'a [TestCase]) -> (Vec<&'a TestCase>, usize) {
+    let named = |test: &&TestCase| {
+        let filter = options.filter.as_ref();
+        filter.is_none_or(|text| test.name.value.contains(text.as_str()))
+    };
+    let (selected, left_out): (Vec<_>, Vec<_>) = tests
+        .iter()
+        .filter(named)
+        .partition(|test| options.live || !test.live);
+    (selected, left_out.len())
+}
+
+/// Whether the servers of live tests are there; if not, says which is missing.
+fn servers_answer(runtime: &Runtime, loaded: &Loaded, console: &mut Console) -> bool {
+    let missing = runtime.block_on(servers::missing(&loaded.project));
+    for problem in &missing {
+        console.error(problem);
+    }
+    missing.is_empty()
 }
 
 async fn run_all(runner: &mut Runner, tests: &[&TestCase], console: &mut Console) -> Vec<Outcome> {

@@ -9,9 +9,36 @@ use std::net::SocketAddr;
 pub(super) fn endpoint(root: &Node, name: &str, to: SocketAddr) -> Node {
     at(root, "endpoints", |endpoints| {
         at(endpoints, name, |endpoint| {
-            leaves(endpoint, &|text| redirect(text, to))
+            over_http(&leaves(endpoint, &|text| redirect(text, to)), to)
         })
     })
+}
+
+/// An endpoint of another transport than HTTP becomes one: a queue, a folder. Its policies stay.
+fn over_http(endpoint: &Node, to: SocketAddr) -> Node {
+    let mock = |span| Node::scalar(span, format!("http://{to}/"), ScalarStyle::DoubleQuoted);
+    let other = |name: &str| name != "http" && crate::registry().transport(name).is_some();
+    let scheme = endpoint.as_str().and_then(|text| text.split_once("://"));
+    if let Some((scheme, _)) = scheme {
+        return match scheme {
+            "http" | "https" => endpoint.clone(),
+            _ => mock(endpoint.span),
+        };
+    }
+    let change = |(key, value): &(Key, Node)| match other(&key.text) {
+        true => {
+            let http = Key {
+                text: "http".into(),
+                ..key.clone()
+            };
+            (http, mock(value.span))
+        }
+        false => (key.clone(), value.clone()),
+    };
+    match endpoint.entries() {
+        [] => endpoint.clone(),
+        entries => Node::mapping(endpoint.span, entries.iter().map(change).collect::<Vec<_>>()),
+    }
 }
 
 /// The project with every loopback address whose port is one of `ports` moved to the port that stands for it.
@@ -105,6 +132,23 @@ mod tests {
         let json = root.to_json();
         assert_eq!(json["endpoints"]["a"], "http://127.0.0.1:7/p/${vars.a/2}?q");
         assert_eq!(json["endpoints"]["b"]["http"], "http://127.0.0.1:7/b");
+    }
+
+    #[test]
+    fn a_mock_takes_the_place_of_a_queue_or_a_folder_and_the_policies_stay() {
+        let root = tree(
+            "endpoints: { a: { amqp: { connection: c, routing_key: k }, timeout: 5s }, b: 'local://b', c: { timeout: 1s, http: 'http://c' } }",
+        );
+        let to = SocketAddr::from(([127, 0, 0, 1], 7));
+        let root = ["a", "b", "c"]
+            .iter()
+            .fold(root, |root, name| endpoint(&root, name, to));
+        let expected = serde_json::json!({
+            "a": { "http": "http://127.0.0.1:7/", "timeout": "5s" },
+            "b": "http://127.0.0.1:7/",
+            "c": { "timeout": "1s", "http": "http://127.0.0.1:7" },
+        });
+        assert_eq!(root.to_json()["endpoints"], expected);
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! One test at a time: a gateway of its own on free ports of this machine, its mocks, its requests. Nothing is left
 //! over for the next test, so that the order of tests cannot matter.
 
+use super::conversation::Conversation;
 use super::coverage::Coverage;
-use super::definition::{Expect, SendConfig, TestCase};
+use super::definition::{Expect, TestCase};
 use super::expect::{Comparison, Failure};
 use super::mocks::{self, RecordedCall, RunningMock};
+use super::sandbox::Sandbox;
 use super::suite::{Calls, read_calls};
-use super::{body, local, redirect};
-use crate::client::{self, Outgoing, Received};
+use super::{local, redirect};
 use crate::console::indented;
 use crate::gateway::Served;
 use crate::project::{self, Lasting, Loaded};
 use engine::config::{self, Project, Sources, Style};
 use engine::workers::Workers;
-use http::Method;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -107,20 +107,26 @@ impl Runner {
     async fn attempt(&mut self, test: &TestCase) -> Result<Vec<Failure>, String> {
         let mocks = mocks::start(test, &self.sources).await?;
         let lasting = Lasting::default();
+        let mut sandbox = Sandbox::new()?;
         let mut project = self.project(test, &mocks)?;
+        project.project.root = sandbox.hold(&project.project.root, &project.project.sources)?;
         let namespaces = namespaces(&project.project);
         let configured = local::ports(&project.project);
         local::free_ports(&mut project);
-        let served = local::serve(project, &configured, &lasting, &self.workers).await?;
-        let mut comparison = Comparison {
-            sources: &self.sources,
-            namespaces: &namespaces,
-            failures: Vec::new(),
+        let servers = match test.live {
+            true => local::Servers::Used,
+            false => local::Servers::LeftAlone,
         };
-        for (send, expect) in test.exchanges() {
-            exchange(&served, send, expect, &mocks, &mut comparison).await;
+        let served = local::serve(project, &configured, &lasting, &self.workers, servers).await?;
+        let mut conversation = Conversation::new(&served, &self.sources, &namespaces);
+        let mut failures = Vec::new();
+        for step in test.exchanges() {
+            let mut calls = CallsOf::new(&mocks);
+            let exchanged = conversation
+                .exchange(&step, |expect, comparison| calls.compare(expect, comparison))
+                .await;
+            failures.extend(exchanged.failures);
         }
-        let failures = comparison.failures;
         self.coverage.add(&served.gateway.deployment());
         drop(mocks);
         served.gateway.drain().await;
@@ -158,73 +164,39 @@ fn namespaces(project: &Project) -> Namespaces {
         .collect()
 }
 
-async fn exchange(
-    served: &Served,
-    send: &SendConfig,
-    expect: Option<&Expect>,
-    mocks: &[RunningMock],
-    comparison: &mut Comparison<'_>,
-) {
-    let span = send
-        .methods()
-        .first()
-        .map(|(_, path)| path.span())
-        .unwrap_or_default();
-    match request(served, send, comparison.sources).await {
-        Err(problem) => comparison.failures.push(Failure::at(span, problem)),
-        Ok(received) => {
-            if let Some(expect) = expect {
-                comparison.message(expect, &received);
+/// The calls that mocks got since those that the request before saw.
+struct CallsOf<'a> {
+    mocks: &'a [RunningMock],
+    got: Vec<Vec<RecordedCall>>,
+}
+
+impl<'a> CallsOf<'a> {
+    fn new(mocks: &'a [RunningMock]) -> Self {
+        Self {
+            mocks,
+            got: mocks.iter().map(|_| Vec::new()).collect(),
+        }
+    }
+
+    fn compare(&mut self, expect: &Expect, comparison: &mut Comparison<'_>) {
+        for (mock, got) in self.mocks.iter().zip(&mut self.got) {
+            got.extend(mock.take_calls());
+        }
+        for (name, span, wanted) in expect.calls.iter() {
+            let mut mocks = self.mocks.iter().zip(&self.got);
+            let got = mocks.find(|(mock, _)| mock.name == name);
+            let got = got.map(|(_, calls)| &calls[..]).unwrap_or_default();
+            let (wanted, problems) = read_calls(wanted);
+            let failures = problems.into_iter().map(|diagnostic| Failure {
+                diagnostic,
+                detail: None,
+            });
+            comparison.failures.extend(failures);
+            if let Some(wanted) = wanted {
+                compare_calls(name, span, &wanted, got, comparison);
             }
         }
     }
-    let calls: Vec<(&str, Vec<RecordedCall>)> = mocks
-        .iter()
-        .map(|mock| (mock.name.as_str(), mock.take_calls()))
-        .collect();
-    let Some(expect) = expect else { return };
-    for (name, span, wanted) in expect.calls.iter() {
-        let got = calls
-            .iter()
-            .find(|(mock, _)| *mock == name)
-            .map(|(_, calls)| &calls[..])
-            .unwrap_or_default();
-        let (wanted, problems) = read_calls(wanted);
-        comparison
-            .failures
-            .extend(problems.into_iter().map(|diagnostic| Failure {
-                diagnostic,
-                detail: None,
-            }));
-        if let Some(wanted) = wanted {
-            compare_calls(name, span, &wanted, got, comparison);
-        }
-    }
-}
-
-/// Sends the request of a test.
-///
-/// # Errors
-/// Why there was no reply.
-pub async fn request(served: &Served, send: &SendConfig, sources: &Sources) -> Result<Received, String> {
-    let url = match &send.listener {
-        Some(name) => served
-            .url(name)
-            .ok_or_else(|| format!("there is no listener `{}`", name.value))?,
-        None => default_url(served).ok_or("no listener speaks plain HTTP")?,
-    };
-    let methods = send.methods();
-    let Some((method, path)) = methods.first() else {
-        return Err("the request has no method".to_owned());
-    };
-    let body = body::load(send.content(), sources).map_err(|problem| problem.message)?;
-    let outgoing = Outgoing {
-        method: method.parse().unwrap_or(Method::GET),
-        path: path.as_str().to_owned(),
-        headers: mocks::headers(&send.headers, &body)?,
-        body: body.bytes,
-    };
-    client::send(url, outgoing).await
 }
 
 /// The listener that requests go to unless they name another one: `http` if it is there and without TLS, else the

@@ -107,9 +107,9 @@ impl Check<'_> {
             }
             self.mock(mock);
         }
-        for (send, expect) in exchanges {
-            self.send(send, test);
-            if let Some(expect) = expect {
+        for step in &exchanges {
+            self.send(&step.send, test);
+            if let Some(expect) = &step.expect {
                 self.expect(expect, test);
             }
         }
@@ -117,7 +117,12 @@ impl Check<'_> {
 
     fn send(&mut self, send: &SendConfig, test: &TestCase) {
         match send.methods()[..] {
-            [(_, path)] if path.as_str().starts_with('/') => {}
+            [] if send.to.is_some() => {}
+            [(_, path)] if send.to.is_some() => {
+                let message = "a message goes either to an artifact or, with a method, to a path".to_owned();
+                self.error("config.one_key", path.span(), message, None);
+            }
+            [(_, path)] if path.as_str().starts_with(['/', '$']) => {}
             [(_, path)] => {
                 let help = Some(format!("write `/{}`", path.as_str()));
                 self.error(
@@ -128,7 +133,10 @@ impl Check<'_> {
                 );
             }
             [] => {
-                let help = Some("such as `send: { GET: /path }`".to_owned());
+                let help = Some(
+                    "such as `send: { GET: /path }`, or `send: { to: PROXY }` for what has no path"
+                        .to_owned(),
+                );
                 self.error(
                     "config.missing_key",
                     test.name.span,

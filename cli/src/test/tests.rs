@@ -1,5 +1,7 @@
 //! The test command on whole projects: what passes, what fails and how that reads.
 
+mod queues;
+
 use crate::console::End;
 use crate::testing::{Ran, folder, mediary};
 
@@ -273,4 +275,87 @@ fn results_are_written_for_build_servers() {
         text.contains("failures=\"1\"") && text.contains("the status is another one"),
         "{text}"
     );
+}
+
+/// A stored message is delivered after the reply, and a file is dealt with after it was written.
+const BEHIND: &str = "\
+endpoints:
+  back: { http: 'http://backend.invalid/base' }
+  drop: { file: ./drop }
+stores:
+  waiting: { durable: {} }
+processors:
+  waiting: { store: waiting, forward: { to: back, backoff: 10ms } }
+proxies:
+  drop: { from: { file: { folder: ./drop, pattern: '*.in', after: { move: done }, every: 50ms } }, steps: [ { delay: 1ms } ] }
+apis:
+  a:
+    context: /a
+    routes:
+      POST /:
+        - store: { in: waiting, location: '/a/${vars.stored.id}' }
+      GET /{id}:
+        - store_state: { in: waiting, id: '${params.id}' }
+        - respond
+      GET /files/{name}:
+        - file_exists: { endpoint: drop, name: 'done/${params.name}', into: there }
+        - respond: { payload: { there: '${vars.there}' } }
+";
+
+fn run_behind(test: &str) -> (Ran, tempfile::TempDir) {
+    let folder = folder(&[("p.yaml", BEHIND), ("p.test.yaml", test), ("drop/1.in", "text")]);
+    let ran = mediary(&["test", folder.path().to_str().unwrap()]);
+    (ran, folder)
+}
+
+#[test]
+fn what_comes_later_is_waited_for() {
+    let (ran, folder) = run_behind(
+        "\
+- name: a message on its way
+  mocks: { back: { replies: [ { status: 503, delay: 100ms }, { status: 204 } ] } }
+  steps:
+    - send: { POST: /a, json: { n: 1 } }
+      expect: { status: 202, calls: { back: [ { json: { n: 1 } }, { json: { n: 1 } } ] }, within: 10s }
+      keep: { id: $.id, place: location }
+    - send: { GET: '/a/${id}', headers: { x-id: '${id}' } }
+      expect: { json: { state: done }, within: 10s }
+    - send: { GET: '${place}' }
+      expect: { json: { state: done, attempts: 1 } }
+- name: a file on its way
+  send: { GET: /a/files/1.in }
+  expect: { json: { there: true }, within: 10s }
+",
+    );
+    assert_eq!(ran.end, End::Fine, "{}{}", ran.out, ran.err);
+    assert!(
+        folder.path().join("drop/1.in").is_file(),
+        "the project's own folder is left alone"
+    );
+    assert!(
+        !folder.path().join("data").exists(),
+        "the project's own store is left alone"
+    );
+}
+
+#[test]
+fn what_does_not_come_in_time_is_told() {
+    let (ran, _folder) = run_behind(
+        "\
+- name: nothing there
+  send: { GET: /a/files/2.in }
+  expect: { json: { there: true }, within: 120ms }
+- name: nothing to keep
+  mocks: { back: { reply: { status: 204 } } }
+  steps: [ { send: { POST: /a }, keep: { id: $.none } }, { send: { POST: /a }, keep: { id: x-none } } ]
+",
+    );
+    assert_eq!(ran.end, End::Problems);
+    for text in [
+        "`$.there` is `false`, not `true`",
+        "this is not one value of the body",
+        "the reply has no header `x-none`",
+    ] {
+        assert!(ran.out.contains(text), "{text:?} is not in\n{}", ran.out);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod connection;
+mod kind;
 mod openapi;
 mod processor;
 mod proxy;
@@ -120,6 +121,7 @@ pub(crate) fn build(config: ProjectConfig, cx: &mut Build<'_>) -> Option<Deploym
     for (name, processor) in config.processors {
         processor::build(&name, &processor, cx, &mut parts);
     }
+    cx.run_checks();
     let routes = match parts.routes.finish() {
         Ok(routes) => routes,
         Err(conflict) => {
@@ -143,6 +145,7 @@ pub(crate) fn build(config: ProjectConfig, cx: &mut Build<'_>) -> Option<Deploym
             .into_iter()
             .filter_map(|(name, store)| Some((name, store?)))
             .collect(),
+        startups: std::mem::take(&mut cx.late.startups),
     })
 }
 

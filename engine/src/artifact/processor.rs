@@ -4,13 +4,13 @@
 use super::Parts;
 use super::proxy::{Target, add_listener, steps_then_to};
 use crate::build::Build;
-use crate::config::{Duration, RawNode, Spanned, Steps};
+use crate::config::{Duration, RawNode, Spanned, Steps, Text};
 use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
 use crate::sequence::Sequence;
-use crate::store::{Processing, ProcessorListener, Sampling};
+use crate::store::{Late, Processing, ProcessorListener, Resequencing, Sampling};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// How often a message is tried where there is a dead-letter store and `attempts` does not say.
@@ -26,6 +26,8 @@ pub struct ProcessorConfig {
     pub forward: Option<ForwardConfig>,
     /// Runs steps on some messages at fixed times, such as to spare a slow backend.
     pub sample: Option<SampleConfig>,
+    /// Delivers messages in the order of a number that each of them holds.
+    pub resequence: Option<ResequenceConfig>,
     /// Steps for faults. A fault that they handle counts as delivered.
     pub on_fault: Option<Steps>,
     /// The store for messages that failed for good. Without one they stay where they are and are tried for ever.
@@ -43,9 +45,9 @@ pub struct ForwardConfig {
     /// The steps. A message is delivered when they end without a fault and without an error status.
     #[serde(default)]
     pub steps: Steps,
-    /// How often a message is tried before it is a dead letter: default 10, and for ever without `dead_letter`. Attempts that a circuit
-    /// breaker refused do not count.
-    pub attempts: Option<NonZeroU32>,
+    /// How often a message is tried before it is a dead letter: default 10, 0 for no limit, and for ever without `dead_letter`. Faults
+    /// that cannot pass, such as a reply with the status 422, are not tried again. Attempts that a circuit breaker refused do not count.
+    pub attempts: Option<u32>,
     /// The pause before the second attempt; it doubles each time. Default 1s.
     pub backoff: Option<Duration>,
     /// The longest pause. Default 5m.
@@ -65,7 +67,52 @@ pub struct SampleConfig {
     /// The steps.
     pub steps: Steps,
     /// How often a message is tried, as in `forward`.
-    pub attempts: Option<NonZeroU32>,
+    pub attempts: Option<u32>,
+}
+
+/// Numbered messages in the order of their numbers, stream by stream. Of a stream one message is delivered at a time. Where a number is
+/// missing, what comes behind it waits. A message whose number is no whole number is a fault like any other.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResequenceConfig {
+    /// The number of a message, an expression: `payload.number`.
+    pub by: Text,
+    /// The stream that a message belongs to, an expression: `headers.x_stream`. Without it the key it was stored with.
+    pub stream: Option<Text>,
+    /// How long a stream waits for a missing number. Then it goes on without it: a warning, and 1 more in the metric
+    /// `mediary_resequence_gaps`. Default 30s.
+    pub timeout: Option<Duration>,
+    /// The number that every stream begins with. Without it a stream that the store does not know waits `timeout` for smaller numbers
+    /// than its first one.
+    pub first: Option<i64>,
+    /// What is done with a message whose number has had its turn: one that comes after its gap was left, or a duplicate. By default a
+    /// dead letter where there is `dead_letter`, else it is delivered.
+    pub late: Option<LateConfig>,
+    /// The endpoint that each message goes to, after the steps.
+    pub to: Option<RawNode>,
+    /// The steps. A message is delivered when they end without a fault and without an error status.
+    #[serde(default)]
+    pub steps: Steps,
+    /// How often a message is tried, as in `forward`. Its stream waits for it.
+    pub attempts: Option<u32>,
+    /// The pause before the second attempt; it doubles each time. Default 1s.
+    pub backoff: Option<Duration>,
+    /// The longest pause. Default 5m.
+    pub backoff_max: Option<Duration>,
+    /// How many streams are delivered at once. Default 1.
+    pub parallel: Option<NonZeroUsize>,
+}
+
+/// What is done with a late message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LateConfig {
+    /// It is delivered, out of order.
+    Deliver,
+    /// It goes to the store `dead_letter` with the fault `gateway.out_of_sequence`.
+    DeadLetter,
+    /// It is logged, counted in the metric `mediary_resequence_late`, and removed.
+    Discard,
 }
 
 pub(super) fn build(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut Build<'_>, parts: &mut Parts) {
@@ -78,10 +125,17 @@ pub(super) fn build(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut B
         let original = cx.original.take().max(parts.shared_original);
         let dead_letter = config.dead_letter.as_ref().and_then(|name| cx.store(name));
         check_dead_letter(config, cx);
-        let (Some(store), Some(steps)) = (store, steps) else {
+        let resequencing = match &config.resequence {
+            Some(resequence) => resequencing(resequence, config, cx).map(Some),
+            None => Some(None),
+        };
+        let (Some(store), Some(steps), Some(resequencing)) = (store, steps, resequencing) else {
             return;
         };
-        let settings = settings(config);
+        let settings = Processing {
+            resequencing,
+            ..settings(config)
+        };
         let artifact = Arc::new(Artifact {
             name: Arc::clone(&artifact_name),
             kind: ArtifactKind::Processor,
@@ -110,23 +164,52 @@ pub(super) fn build(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut B
 }
 
 fn steps(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut Build<'_>) -> Option<Sequence> {
-    match (&config.forward, &config.sample) {
-        (Some(forward), None) if forward.to.is_some() || !forward.steps.is_empty() => cx
+    match (&config.forward, &config.sample, &config.resequence) {
+        (Some(forward), None, None) if forward.to.is_some() || !forward.steps.is_empty() => cx
             .within(".forward", |cx| {
                 steps_then_to(&forward.steps, forward.to.as_ref(), cx)
             }),
-        (None, Some(sample)) => Some(cx.within(".sample", |cx| cx.steps(&sample.steps, ""))),
+        (None, Some(sample), None) => Some(cx.within(".sample", |cx| cx.steps(&sample.steps, ""))),
+        (None, None, Some(resequence)) if resequence.to.is_some() || !resequence.steps.is_empty() => cx
+            .within(".resequence", |cx| {
+                steps_then_to(&resequence.steps, resequence.to.as_ref(), cx)
+            }),
         _ => {
-            let help =
-                Some("give it `forward: { to: ... }`, or `sample: { every: ..., steps: ... }`".to_owned());
+            let help = "give it `forward: { to: ... }`, `sample: { every: ..., steps: ... }` or `resequence: { by: ..., to: ... }`";
             let problem = format!(
-                "processor `{}` does exactly one of `forward` and `sample`",
+                "processor `{}` does exactly one of `forward`, `sample` and `resequence`",
                 name.value
             );
-            cx.error("config.missing_key", name.span, problem, help);
+            cx.error("config.missing_key", name.span, problem, Some(help.to_owned()));
             None
         }
     }
+}
+
+fn resequencing(
+    config: &ResequenceConfig,
+    processor: &ProcessorConfig,
+    cx: &mut Build<'_>,
+) -> Option<Resequencing> {
+    let by = cx.expression(&config.by);
+    let stream = cx.optional_expression(config.stream.as_ref());
+    if config.late == Some(LateConfig::DeadLetter) && processor.dead_letter.is_none() {
+        let help = Some("name the store in `dead_letter`, beside `resequence`".to_owned());
+        let problem = "`late: dead_letter` needs a store for dead letters";
+        cx.error("config.missing_key", config.by.span(), problem, help);
+    }
+    let late = match (config.late, &processor.dead_letter) {
+        (Some(LateConfig::Deliver), _) | (None, None) => Late::Deliver,
+        (Some(LateConfig::DeadLetter), _) | (None, Some(_)) => Late::DeadLetter,
+        (Some(LateConfig::Discard), _) => Late::Discard,
+    };
+    Some(Resequencing {
+        by: Arc::new(by?),
+        stream: stream?.map(Arc::new),
+        timeout: config.timeout.unwrap_or(Duration::from_secs(30)).get(),
+        first: config.first,
+        late,
+    })
 }
 
 /// A message that failed for good must not come back to the processor that failed on it.
@@ -139,26 +222,27 @@ fn check_dead_letter(config: &ProcessorConfig, cx: &mut Build<'_>) {
 }
 
 fn settings(config: &ProcessorConfig) -> Processing {
-    let forward = config.forward.as_ref();
-    let sample = config.sample.as_ref();
-    let attempts = forward
-        .and_then(|forward| forward.attempts)
-        .or(sample.and_then(|sample| sample.attempts));
-    let backoff = forward.and_then(|forward| forward.backoff);
-    let backoff_max = forward.and_then(|forward| forward.backoff_max);
+    let (forward, sample) = (config.forward.as_ref(), config.sample.as_ref());
+    let (attempts, backoff, backoff_max, parallel) = match (forward, &config.resequence) {
+        (Some(it), _) => (it.attempts, it.backoff, it.backoff_max, it.parallel),
+        (None, Some(it)) => (it.attempts, it.backoff, it.backoff_max, it.parallel),
+        (None, None) => (sample.and_then(|sample| sample.attempts), None, None, None),
+    };
     Processing {
         attempts_max: match (&config.dead_letter, attempts) {
             (None, _) => None,
-            (Some(_), attempts) => Some(attempts.map_or(ATTEMPTS, NonZeroU32::get)),
+            (Some(_), attempts) => Some(attempts.unwrap_or(ATTEMPTS)).filter(|attempts| *attempts > 0),
         },
         backoff: backoff.unwrap_or(Duration::from_secs(1)).get(),
         backoff_max: backoff_max.unwrap_or(Duration::from_secs(300)).get(),
-        parallel: forward
-            .and_then(|forward| forward.parallel)
-            .map_or(1, NonZeroUsize::get),
+        parallel: match sample {
+            Some(sample) => sample.count.map_or(1, NonZeroUsize::get),
+            None => parallel.map_or(1, NonZeroUsize::get),
+        },
         sampling: sample.map(|sample| Sampling {
             every: sample.every.get(),
             count: sample.count.map_or(1, NonZeroUsize::get),
         }),
+        resequencing: None,
     }
 }

@@ -1,9 +1,10 @@
 //! `proxies`: message services. Pass-through with `to:`, mediated with `steps:`, or SOAP with `contract:`.
 
+use super::kind::Kinds;
 use super::soap_service::{ContractConfig, Service};
 use super::{Parts, add_route, listeners, route_metrics};
 use crate::build::Build;
-use crate::config::{Duration, Named, Node, RawNode, Span, Spanned, Steps, suggestion};
+use crate::config::{Duration, Named, Node, RawNode, Span, Spanned, Steps};
 use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
 use crate::endpoint::EndpointRef;
 use crate::exchange::Exchange;
@@ -208,44 +209,24 @@ pub(super) fn add_listener(
 
 /// Reads `from:`: one transport and its settings.
 fn entry(artifact: &Arc<str>, from: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
-    let known = || {
-        cx.registry
-            .transports
-            .iter()
-            .filter(|spec| spec.entry.is_some())
-            .map(|spec| spec.name)
+    let known = cx.registry.transports.iter();
+    let kinds = Kinds {
+        known: known
+            .filter_map(|spec| Some((spec.name, spec.entry.as_ref()?)))
+            .collect(),
+        shape: "`from` names one transport with its settings",
+        unknown: "config.unknown_transport",
+        problem: |key| format!("nothing is received by `{key}`"),
     };
-    let Some((key, settings)) = from.only_entry() else {
-        let names: Vec<&str> = known().collect();
-        let help = Some(format!("such as `{}: ...`", names.join("`, `")));
-        cx.error(
-            "config.bad_value",
-            from.span,
-            "`from` names one transport with its settings",
-            help,
-        );
-        return None;
-    };
-    let Some(spec) = cx
-        .registry
-        .transport(&key.text)
-        .and_then(|spec| spec.entry.as_ref())
-    else {
-        let help = suggestion(&key.text, known());
-        cx.error(
-            "config.unknown_transport",
-            key.span,
-            format!("nothing is received by `{}`", key.text),
-            help,
-        );
-        return None;
-    };
+    let (spec, settings) = kinds.choose(from, cx)?;
     (spec.build)(artifact, settings, cx)
 }
 
 /// The steps, and behind them the pass-through to an endpoint.
 pub(super) fn steps_then_to(steps: &Steps, to: Option<&RawNode>, cx: &mut Build<'_>) -> Option<Sequence> {
+    cx.late.followed = to.is_some();
     let own = cx.steps(steps, "");
+    cx.late.followed = false;
     let Some(to) = to else { return Some(own) };
     let forward = cx.within(".to", |cx| {
         let endpoint = cx.endpoint(to)?;

@@ -1,6 +1,7 @@
 //! From a project to a deployment. Building is synchronous and opens nothing: every problem becomes a diagnostic, and only a
 //! project without errors becomes a deployment.
 
+mod late;
 mod lint;
 mod resources;
 mod steps;
@@ -59,6 +60,7 @@ pub struct Build<'a> {
     pub(crate) resources: IndexMap<Arc<str>, artifact::ResourceConfig>,
     pub(crate) connections: IndexMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
     pub(crate) stores: IndexMap<Arc<str>, Option<Arc<dyn crate::store::Store>>>,
+    pub(crate) late: late::Late,
 }
 
 /// Names that references are checked against.
@@ -95,6 +97,7 @@ pub fn build(
         resources: IndexMap::new(),
         connections: IndexMap::new(),
         stores: IndexMap::new(),
+        late: late::Late::default(),
     };
     let mut deployment = artifact::build(config, &mut cx)?;
     if diagnostics.has_errors() {
@@ -307,21 +310,6 @@ impl Build<'_> {
             self.error("config.unknown_reference", name.span, message, help);
         }
         typed
-    }
-
-    /// The message store of this name; otherwise a problem is reported.
-    pub fn store(&mut self, name: &config::Spanned<String>) -> Option<Arc<dyn crate::store::Store>> {
-        let found = self.stores.get(name.value.as_str()).cloned();
-        if found.is_none() {
-            let help = config::suggestion(&name.value, self.stores.keys().map(|name| &**name));
-            self.error(
-                "config.unknown_reference",
-                name.span,
-                format!("there is no store `{}`", name.value),
-                help,
-            );
-        }
-        found.flatten()
     }
 
     /// Checks that a named sequence exists and which of its parameters are given.

@@ -40,12 +40,16 @@ fn words(kind: &ErrorKind, line: &str) -> (String, Option<&'static str>) {
         Kind::ExpectedFlowSequenceSeparator | Kind::UnexpectedEofFlowSequence if unquoted_expression => {
             ("expected `,` or `]`".to_owned(), QUOTE_EXPRESSION)
         }
-        Kind::ExpectedFlowMappingSeparator | Kind::UnexpectedEofFlowMapping => {
-            ("expected `,` or `}`".to_owned(), "close the `{` with a `}`")
-        }
+        Kind::ExpectedFlowMappingSeparator | Kind::UnexpectedEofFlowMapping => (
+            "expected `,` or `}`".to_owned(),
+            "close the `{` with a `}`; in braces, text with brackets or commas needs quotes",
+        ),
         Kind::ExpectedFlowSequenceSeparator
         | Kind::UnexpectedEofFlowSequence
-        | Kind::InvalidColonPlacement => ("expected `,` or `]`".to_owned(), "close the `[` with a `]`"),
+        | Kind::InvalidColonPlacement => (
+            "expected `,` or `]`".to_owned(),
+            "close the `[` with a `]`; in brackets, text with brackets or commas needs quotes",
+        ),
         Kind::UnclosedFlowCollection { open } => (
             format!("the `{open}` is not closed"),
             "close it with the matching bracket",

@@ -29,6 +29,7 @@ fn exchange(model: Model) -> Exchange {
         listeners: Vec::new(),
         entries: std::collections::HashMap::new(),
         stores: indexmap::IndexMap::new(),
+        startups: Vec::new(),
     });
     let entry = Entry {
         id: "id-1".to_owned(),
@@ -149,6 +150,11 @@ fn operators_filters_and_tests_see_the_values() {
         eval("{'a': payload.order.id, 'b': [1, 2]}", &exchange),
         value!({"a": "A1", "b": [1, 2]})
     );
+    let members = eval(
+        "[payload.order] | first | items | map('first') | join(' ')",
+        &exchange,
+    );
+    assert_eq!(members, value!("id total big items"), "the order stays");
 }
 
 #[test]
@@ -334,5 +340,18 @@ fn every_documented_name_exists() {
         let unknown =
             used.is_ok_and(|used| used.is_err_and(|error| error.kind() == minijinja::ErrorKind::UnknownTest));
         assert!(!unknown, "test {name}");
+    }
+}
+
+#[test]
+fn members_keep_their_order() {
+    let exchange = json_exchange(r#"{"rows": [{"z": 1, "a": {"y": 2, "b": 3}}], "none": []}"#);
+    for source in [
+        "payload.rows | selectattr('z', 'eq', 1) | first",
+        "payload.rows[0:1][0]",
+        "{'z': 1, 'a': {'y': 2, 'b': 3}}",
+    ] {
+        let value = eval(source, &exchange).to_string();
+        assert_eq!(value, r#"{"z":1,"a":{"y":2,"b":3}}"#, "{source}");
     }
 }

@@ -56,10 +56,7 @@ pub(super) fn add_reply_headers(exchange: &mut Exchange) {
 pub(super) fn log_fault(fault: &Fault, entry: &Entry) {
     let detail = fault.detail();
     let step = fault.step();
-    // What the project itself answers with a 4xx is the client's matter as well.
-    let refused = fault.origin() == Origin::Client
-        || (fault.origin() == Origin::Gateway && fault.status().is_client_error());
-    if refused {
+    if fault.origin() == Origin::Client {
         tracing::debug!(code = fault.name(), fault = fault.message(), detail, step, id = %entry.id, "request refused");
     } else {
         tracing::warn!(code = fault.name(), fault = fault.message(), detail, step, route = %entry.route, id = %entry.id, "exchange failed");

@@ -1,61 +1,131 @@
 //! Messages that come from no network port: files, queues, timers, stores. And dead letters, of whatever messages.
 
 use super::{Gateway, InFlight, answer};
+use crate::deployment::Deployment;
 use crate::exchange::{Entry, Exchange};
 use crate::fault::{Fault, FaultCode};
 use crate::mediator::{Flow, Needs};
 use crate::message::{Message, StartLine};
 use crate::route::Route;
-use crate::store::{DeadLetter, StoredMessage};
+use crate::store::{DeadLetter, Port, StoredMessage};
 use crate::transport::{Delivery, Settled};
 use http::{Method, StatusCode};
 use serde_json::Value as Json;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Gateway {
     /// Serves one message and says what became of it. Only then may the listener acknowledge. The listener bounds how many it
     /// delivers at once.
     pub async fn deliver(self: &Arc<Self>, delivery: Delivery) -> Settled {
-        let deployment = self.deployment();
-        let Some(route) = deployment.entries.get(&delivery.artifact).cloned() else {
-            let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
-            return Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)));
-        };
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.metrics.in_flight.inc();
-        let _in_flight = InFlight(Arc::clone(self));
-        let started = Instant::now();
-        let timeout = route
-            .timeout
-            .unwrap_or(deployment.settings.limits.exchange_timeout);
-        let redelivers = delivery.redelivers;
-        let (message, entry) = split(delivery, &route);
-        let mut exchange = Exchange::new(message, Arc::new(entry), deployment, started + timeout);
-        let (kept, outcome) = match keep(&route, &mut exchange).await {
-            Ok(kept) => {
-                let outcome = self.execute(&route, &mut exchange).await;
-                (kept, outcome.and_then(|flow| reply(&mut exchange, flow)))
+        self.deliver_in(self.deployment(), delivery).await
+    }
+
+    /// As [`Gateway::deliver`], in the deployment that the message was accepted in. It may have been replaced since.
+    pub async fn deliver_in(self: &Arc<Self>, deployment: Arc<Deployment>, delivery: Delivery) -> Settled {
+        self.settle_in(deployment, delivery, None).await
+    }
+
+    /// As [`Gateway::deliver_in`], to a route that is no entry of the deployment: steps that have kept a message back.
+    pub async fn deliver_to(
+        self: &Arc<Self>,
+        route: &Route,
+        deployment: Arc<Deployment>,
+        delivery: Delivery,
+    ) -> Settled {
+        self.settle(route, deployment, delivery, None).await
+    }
+
+    /// Deals with a message that failed before any step could run, as [`Gateway::deliver`] does with one that fails there.
+    pub(crate) async fn give_up(self: &Arc<Self>, delivery: Delivery, fault: Fault) -> Settled {
+        self.settle_in(self.deployment(), delivery, Some(fault)).await
+    }
+
+    async fn settle_in(
+        self: &Arc<Self>,
+        deployment: Arc<Deployment>,
+        delivery: Delivery,
+        failed: Option<Fault>,
+    ) -> Settled {
+        match deployment.entries.get(&delivery.artifact).cloned() {
+            Some(route) => self.settle(&route, deployment, delivery, failed).await,
+            None => {
+                let fault = Fault::new(FaultCode::Unserved, "Nothing serves this message now.");
+                Settled::Later(fault.with_detail(format!("there is no `{}`", delivery.artifact)))
             }
-            Err(fault) => (None, Err(fault)),
+        }
+    }
+
+    async fn settle(
+        self: &Arc<Self>,
+        route: &Route,
+        deployment: Arc<Deployment>,
+        delivery: Delivery,
+        failed: Option<Fault>,
+    ) -> Settled {
+        let redelivers = delivery.redelivers;
+        let (message, entry) = split(delivery, route);
+        let started = Instant::now();
+        let (mut exchange, _entered) = self.exchange(route, message, entry, deployment, started);
+        let (kept, outcome) = match (keep(route, &mut exchange).await, failed) {
+            (Ok(kept), None) => {
+                let outcome = self.execute(route, &mut exchange).await;
+                (kept, complete(&mut exchange, outcome).await)
+            }
+            (Ok(kept), Some(fault)) => (kept, Err(fault)),
+            (Err(fault), _) => (None, Err(fault)),
         };
         let settled = match outcome {
             Ok(()) => Settled::Done(std::mem::take(&mut exchange.message)),
-            Err(fault) => {
-                self.settle_fault(&route, &exchange, fault, kept, redelivers)
-                    .await
-            }
+            Err(fault) => self.settle_fault(route, &exchange, fault, kept, redelivers).await,
         };
-        self.observe(&route, &exchange, &settled, started);
+        self.observe(route, &exchange, &settled, started);
         settled
+    }
+
+    /// Serves a dead letter again. Whatever becomes of it, no new letter is written: the caller has the old one. The reply is dropped.
+    pub(super) async fn again(
+        self: &Arc<Self>,
+        route: &Route,
+        message: Message,
+        entry: Entry,
+    ) -> Result<(), Fault> {
+        let started = Instant::now();
+        let (mut exchange, _entered) = self.exchange(route, message, entry, self.deployment(), started);
+        let outcome = self.execute(route, &mut exchange).await;
+        let settled = match complete(&mut exchange, outcome).await {
+            Ok(()) => Settled::Done(std::mem::take(&mut exchange.message)),
+            Err(fault) => self.settle_fault(route, &exchange, fault, None, false).await,
+        };
+        self.observe(route, &exchange, &settled, started);
+        match settled {
+            Settled::Done(_) => Ok(()),
+            Settled::DeadLettered(fault) | Settled::Failed(fault) | Settled::Later(fault) => Err(fault),
+        }
+    }
+
+    /// The exchange of a message, counted as in flight.
+    fn exchange(
+        self: &Arc<Self>,
+        route: &Route,
+        message: Message,
+        entry: Entry,
+        deployment: Arc<Deployment>,
+        started: Instant,
+    ) -> (Exchange, InFlight) {
+        let (entered, _) = self.enter();
+        let timeout = route
+            .timeout
+            .unwrap_or(deployment.settings.limits.exchange_timeout);
+        let exchange = Exchange::new(message, Arc::new(entry), deployment, started + timeout);
+        (exchange, entered)
     }
 
     async fn settle_fault(
         &self,
         route: &Route,
         exchange: &Exchange,
-        mut fault: Fault,
+        fault: Fault,
         kept: Option<Message>,
         redelivers: bool,
     ) -> Settled {
@@ -66,7 +136,7 @@ impl Gateway {
         }
         match kept {
             None => Settled::Failed(fault),
-            Some(kept) => match self.dead_letter(route, exchange, &mut fault, kept).await {
+            Some(kept) => match self.dead_letter(route, exchange, &fault, kept).await {
                 true => Settled::DeadLettered(fault),
                 false => Settled::Later(fault),
             },
@@ -95,7 +165,7 @@ impl Gateway {
         &self,
         route: &Route,
         exchange: &Exchange,
-        fault: &mut Fault,
+        fault: &Fault,
         kept: Message,
     ) -> bool {
         let Some(store) = &route.artifact.dead_letter else {
@@ -109,6 +179,7 @@ impl Gateway {
             detail: fault.detail(),
             step: fault.step().map(str::to_owned),
             history: exchange.history.clone().unwrap_or_default(),
+            port: port(&exchange.entry),
         });
         let letter = stored.id.clone();
         match store.put(stored).await {
@@ -131,11 +202,22 @@ pub(super) async fn keep(route: &Route, exchange: &mut Exchange) -> Result<Optio
         return Ok(None);
     }
     exchange.history = Some(Vec::new());
-    exchange.lift(Needs::Bytes).await?;
     exchange.copy_message().await.map(Some)
 }
 
-fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
+/// Where a request came in. Events came from no port.
+fn port(entry: &Entry) -> Option<Port> {
+    (entry.scheme != EVENT).then(|| Port {
+        listener: entry.listener.to_string(),
+        host: entry.host.clone(),
+        secure: entry.scheme == "https",
+    })
+}
+
+/// The scheme of what came from no network port.
+const EVENT: &str = "event";
+
+pub(super) fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
     let id = match delivery.id.is_empty() {
         true => uuid::Uuid::now_v7().to_string(),
         false => delivery.id,
@@ -150,7 +232,7 @@ fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
         artifact: Arc::clone(&route.artifact.name),
         route: Arc::clone(&route.template),
         listener: delivery.artifact,
-        scheme: "event",
+        scheme: EVENT,
         method,
         query,
         traceparent: delivery.traceparent,
@@ -160,17 +242,34 @@ fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
     (delivery.message, entry)
 }
 
-/// The end of an exchange as a reply. A backend's refusal that no step looked at is a fault here: there is no client who would see it.
-fn reply(exchange: &mut Exchange, flow: Flow) -> Result<(), Fault> {
-    let refused = exchange.message.status();
-    let refused = refused.filter(|status| status.is_client_error() || status.is_server_error());
+/// Makes the reply, and does what steps have left to be done.
+async fn complete(exchange: &mut Exchange, outcome: Result<Flow, Fault>) -> Result<(), Fault> {
+    let flow = outcome?;
+    let status = exchange.message.status();
+    let refused = status.filter(|status| status.is_client_error() || status.is_server_error());
     if let Some(status) = refused.filter(|_| flow != Flow::Drop) {
-        let fault = Fault::new(FaultCode::BackendStatus, "The backend answered with an error.");
-        return Err(fault
-            .with_status(status)
-            .with_detail(format!("the reply has the status {status}")));
+        return Err(refusal(exchange, status).await);
     }
-    answer::reply(exchange, flow).map(drop)
+    answer::reply(exchange, flow)?;
+    super::complete(exchange).await
+}
+
+/// Most bytes of a refusal that the operator is told.
+const REASON_BYTES_MAX: usize = 300;
+
+/// A backend's refusal that no step looked at is a fault here: there is no client who would see it. The operator sees what it says.
+async fn refusal(exchange: &mut Exchange, status: StatusCode) -> Fault {
+    let read = exchange.lift(Needs::Bytes).await;
+    let body = exchange.message.payload.as_bytes().filter(|_| read.is_ok());
+    let said = body.and_then(|body| {
+        let text = String::from_utf8_lossy(&body[..body.len().min(REASON_BYTES_MAX)]);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        (!words.is_empty() && !text.contains('\0')).then(|| words.join(" "))
+    });
+    let status_line = format!("the reply has the status {status}");
+    Fault::new(FaultCode::BackendStatus, "The backend answered with an error.")
+        .with_status(status)
+        .with_detail(said.map_or(status_line.clone(), |said| format!("{status_line}: {said}")))
 }
 
 #[cfg(test)]

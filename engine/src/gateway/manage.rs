@@ -4,16 +4,19 @@
 //! GET    /stores                      all stores, and how full they are
 //! GET    /stores/NAME?after=ID&max=N  a page of messages
 //! GET    /stores/NAME/ID              one message with headers, body, fault and history
-//! POST   /stores/NAME/replay[?id=ID]  delivers dead letters again; other messages are due at once
+//! POST   /stores/NAME/replay[?id=ID]  delivers dead letters again: what succeeds leaves the store, what fails stays as it is. Other
+//!                                     messages are due at once
 //! DELETE /stores/NAME[?id=ID]         removes one message, or all that nobody is processing
 //! ```
 
-use super::Gateway;
+use super::{Gateway, deliver};
+use crate::exchange::Entry;
 use crate::fault::Fault;
 use crate::message::{Message, StartLine};
 use crate::payload::Payload;
-use crate::store::{Settlement, Stage, Store, StoredMessage, describe};
-use crate::transport::{Delivery, Inbound, Settled};
+use crate::route::{Resolution, Route};
+use crate::store::{DeadLetter, Settlement, Stage, Store, StoredMessage, describe};
+use crate::transport::{Delivery, Inbound};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use serde_json::{Value as Json, json};
@@ -50,7 +53,7 @@ impl Gateway {
         let Some(store) = deployment.stores.get(name) else {
             return reply(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such store" }),
+                &json!({ "error": format!("there is no store `{name}`") }),
             );
         };
         let id = query.get("id").map(String::as_str);
@@ -65,7 +68,7 @@ impl Gateway {
             Ok(Some(json)) => reply(StatusCode::OK, &json),
             Ok(None) => reply(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": "there is no such message" }),
+                &json!({ "error": format!("there is no message of this id in the store `{name}`") }),
             ),
             Err(fault) => reply(fault.status(), &json!({ "error": fault.to_string() })),
         }
@@ -99,6 +102,19 @@ impl Gateway {
         ))
     }
 
+    /// The store that a processor took the letter's message from remembers that it failed. Whoever asks there for its state shall know.
+    fn tell_origin(&self, letter: &StoredMessage) {
+        let Some(source) = letter.source.as_deref() else {
+            return;
+        };
+        let (store, id) = (source["store"].as_str(), source["id"].as_str());
+        if let (Some(store), Some(id)) = (store, id)
+            && let Some(store) = self.deployment().stores.get(store)
+        {
+            store.delivered_after_all(id);
+        }
+    }
+
     /// What became of it, or why it stays in the store.
     async fn replay_one(
         self: &Arc<Self>,
@@ -123,28 +139,79 @@ impl Gateway {
                 .await?;
             return Ok(Ok("due"));
         };
-        let artifact: Arc<str> = dead.artifact.as_str().into();
-        if !self.deployment().entries.contains_key(&artifact) {
-            return Ok(Err(format!(
-                "`{artifact}` takes no messages but from its network port, or is gone: send the body there"
-            )));
+        let (route, request, entry) = match self.way_back(&message, dead) {
+            Ok(way) => way,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        tracing::info!(store = %store.name(), letter = id, artifact = dead.artifact, "a dead letter is delivered again");
+        if let Err(fault) = self.again(&route, request, entry).await {
+            return Ok(Err(fault.to_string()));
         }
-        let delivery = Delivery {
-            artifact,
-            id: message.correlation_id.clone(),
-            source: message.source.as_deref().cloned().unwrap_or_default(),
-            message: message.to_request(),
-            traceparent: None,
-            redelivers: true,
+        self.tell_origin(&message);
+        match store.remove(&id).await? {
+            true => Ok(Ok("delivered")),
+            false => Ok(Ok("delivered, and removed by somebody else meanwhile")),
+        }
+    }
+
+    /// The route that a dead letter failed in, with the message and the facts it had; or why there is none.
+    fn way_back(
+        &self,
+        letter: &StoredMessage,
+        dead: &DeadLetter,
+    ) -> Result<(Arc<Route>, Message, Entry), String> {
+        let deployment = self.deployment();
+        let gone = || format!("there is no `{}` now that would take it", dead.artifact);
+        let Some(port) = &dead.port else {
+            let artifact: Arc<str> = dead.artifact.as_str().into();
+            let route = deployment.entries.get(&artifact).ok_or_else(gone)?;
+            let delivery = Delivery {
+                artifact,
+                id: letter.correlation_id.clone(),
+                source: letter.source.as_deref().cloned().unwrap_or_default(),
+                message: letter.clone().into_request(),
+                traceparent: None,
+                redelivers: false,
+            };
+            let (message, entry) = deliver::split(delivery, route);
+            return Ok((Arc::clone(route), message, entry));
         };
-        let outcome = match self.deliver(delivery).await {
-            Settled::Done(_) => "delivered",
-            // It is in the store again, with its new fault and under a new id.
-            Settled::DeadLettered(_) => "failed again",
-            Settled::Failed(fault) | Settled::Later(fault) => return Ok(Err(fault.to_string())),
+        let StartLine::Request { method, uri } = &letter.start else {
+            return Err("it is no request".to_owned());
         };
-        store.remove(&id).await?;
-        Ok(Ok(outcome))
+        let listener: Arc<str> = port.listener.as_str().into();
+        let found = deployment
+            .routes
+            .resolve(&listener, uri.path(), &letter.headers, &port.host, method);
+        let Resolution::Found {
+            route,
+            parameters,
+            rest,
+        } = found
+        else {
+            return Err(format!(
+                "nothing serves {method} {} on `{listener}` now",
+                uri.path()
+            ));
+        };
+        if *route.artifact.name != *dead.artifact {
+            return Err(gone());
+        }
+        let entry = Entry {
+            id: letter.correlation_id.clone(),
+            artifact: Arc::clone(&route.artifact.name),
+            route: Arc::clone(&route.template),
+            listener,
+            scheme: if port.secure { "https" } else { "http" },
+            host: port.host.clone(),
+            method: method.clone(),
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
+            path_parameters: parameters,
+            path_rest: rest,
+            ..Entry::default()
+        };
+        Ok((Arc::clone(route), letter.to_message(), entry))
     }
 }
 

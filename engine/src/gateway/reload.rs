@@ -30,6 +30,7 @@ impl Gateway {
         let deployment = self.deployment();
         let (opened, _) = self.open(&deployment).await?;
         self.listeners.lock().extend(opened);
+        self.start_steps(&deployment);
         let running = self.listeners.lock();
         let bound = |listener: &Arc<dyn crate::transport::Listener>| {
             let url = running
@@ -61,7 +62,9 @@ impl Gateway {
             .map(|listener| listener.key())
             .collect();
         self.metrics.deployed(deployment.version);
-        self.deployment.store(Arc::new(deployment));
+        let deployment = Arc::new(deployment);
+        self.deployment.store(Arc::clone(&deployment));
+        self.start_steps(&deployment);
         let mut stale = Vec::new();
         {
             let mut listeners = self.listeners.lock();
@@ -77,6 +80,12 @@ impl Gateway {
             self.workers.spawn(async move { listener.drain(grace).await });
         }
         Ok(())
+    }
+
+    fn start_steps(self: &Arc<Self>, deployment: &Deployment) {
+        for startup in &deployment.startups {
+            Arc::clone(startup).start(self);
+        }
     }
 
     async fn open(

@@ -16,6 +16,8 @@ pub struct Health {
 struct State {
     /// Why it cannot receive, where it cannot.
     problem: Option<String>,
+    /// What somebody should know though it can receive.
+    note: Option<String>,
     since: jiff::Timestamp,
     /// Handles that speak for it: after a reload the old and the new one overlap.
     handles: usize,
@@ -41,6 +43,7 @@ impl Health {
         let mut listeners = self.listeners.lock();
         let state = listeners.entry(Arc::clone(name)).or_insert_with(|| State {
             problem: Some("starting".to_owned()),
+            note: None,
             since: jiff::Timestamp::now(),
             handles: 0,
         });
@@ -52,6 +55,15 @@ impl Health {
         }
     }
 
+    /// The listeners that are down, each with the reason.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let listeners = self.listeners.lock();
+        let down = listeners.iter();
+        down.filter_map(|(name, state)| Some((name.to_string(), state.problem.clone()?)))
+            .collect()
+    }
+
     /// The report as JSON: `up`, or `degraded` where a listener is down, and each listener with its state.
     pub(crate) fn report(&self, draining: bool) -> String {
         let listeners = self.listeners.lock();
@@ -60,6 +72,9 @@ impl Health {
             let mut line = json!({ "state": word, "since": state.since.to_string() });
             if let Some(problem) = &state.problem {
                 line["problem"] = problem.as_str().into();
+            }
+            if let Some(note) = &state.note {
+                line["note"] = note.as_str().into();
             }
             (name.to_string(), line)
         };
@@ -101,6 +116,15 @@ impl HealthHandle {
     /// The listener cannot receive, for this reason. Each new reason is logged once.
     pub fn down(&self, problem: impl Into<String>) {
         self.health.set(&self.name, Some(problem.into()));
+    }
+}
+
+impl HealthHandle {
+    /// Notes something that somebody should know though the listener can receive. It replaces the note before.
+    pub fn note(&self, note: impl Into<String>) {
+        if let Some(state) = self.health.listeners.lock().get_mut(&self.name) {
+            state.note = Some(note.into());
+        }
     }
 }
 

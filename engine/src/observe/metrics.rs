@@ -42,6 +42,11 @@ struct ArtifactLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StoreLabels {
+    store: Text,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct EndpointOutcomeLabels {
     endpoint: Text,
     outcome: &'static str,
@@ -80,6 +85,12 @@ pub struct Metrics {
     deployment_version: Gauge,
     listener_up: Family<ArtifactLabels, Gauge>,
     dead_letters: Family<ArtifactLabels, Counter>,
+    files_unnamed: Family<ArtifactLabels, Counter>,
+    store_expired: Family<StoreLabels, Counter>,
+    resequence_gaps: Family<ArtifactLabels, Counter>,
+    resequence_late: Family<ArtifactLabels, Counter>,
+    /// Keys that `idempotent` forgot before their time.
+    pub idempotent_keys_forgotten: Counter,
     /// Reloads that were refused.
     pub reloads_refused: Counter,
 }
@@ -100,6 +111,11 @@ impl Default for Metrics {
             deployment_version: Gauge::default(),
             listener_up: Family::default(),
             dead_letters: Family::default(),
+            files_unnamed: Family::default(),
+            store_expired: Family::default(),
+            resequence_gaps: Family::default(),
+            resequence_late: Family::default(),
+            idempotent_keys_forgotten: Counter::default(),
             reloads_refused: Counter::default(),
         };
         metrics.register();
@@ -149,6 +165,18 @@ impl Metrics {
             self.deployment_version.clone(),
         );
         registry.register(
+            "reloads_refused",
+            "Reloads that were refused",
+            self.reloads_refused.clone(),
+        );
+        drop(registry);
+        self.register_deliveries();
+    }
+
+    /// What is counted of messages that come from no network port.
+    fn register_deliveries(&self) {
+        let mut registry = self.registry.write();
+        registry.register(
             "listener_up",
             "Whether a listener of files, queues and the like can receive: 1 or 0",
             self.listener_up.clone(),
@@ -159,9 +187,29 @@ impl Metrics {
             self.dead_letters.clone(),
         );
         registry.register(
-            "reloads_refused",
-            "Reloads that were refused",
-            self.reloads_refused.clone(),
+            "files_unnamed",
+            "Files that were moved aside because their names are not UTF-8, by artifact",
+            self.files_unnamed.clone(),
+        );
+        registry.register(
+            "store_expired",
+            "Messages that waited longer than the `age_max` of their store",
+            self.store_expired.clone(),
+        );
+        registry.register(
+            "resequence_gaps",
+            "Gaps that a processor left because the missing numbers did not come in time",
+            self.resequence_gaps.clone(),
+        );
+        registry.register(
+            "resequence_late",
+            "Messages whose number had had its turn already",
+            self.resequence_late.clone(),
+        );
+        registry.register(
+            "idempotent_keys_forgotten",
+            "Keys that idempotent steps forgot before their time",
+            self.idempotent_keys_forgotten.clone(),
         );
     }
 
@@ -202,6 +250,31 @@ impl Metrics {
             artifact: Text(Arc::clone(artifact)),
         };
         self.dead_letters.get_or_create(&labels).inc();
+    }
+
+    /// The messages of a store that got too old.
+    #[must_use]
+    pub fn store_expired(&self, store: &Arc<str>) -> Counter {
+        let store = Text(Arc::clone(store));
+        self.store_expired.get_or_create_owned(&StoreLabels { store })
+    }
+
+    /// The gaps that a processor left, and the messages that came after their turn.
+    #[must_use]
+    pub fn resequence(&self, artifact: &Arc<str>) -> (Counter, Counter) {
+        let labels = ArtifactLabels {
+            artifact: Text(Arc::clone(artifact)),
+        };
+        let gaps = self.resequence_gaps.get_or_create_owned(&labels);
+        (gaps, self.resequence_late.get_or_create_owned(&labels))
+    }
+
+    /// Counts files of an artifact that were moved aside because their names are not UTF-8.
+    pub fn files_unnamed(&self, artifact: &Arc<str>, count: u64) {
+        let labels = ArtifactLabels {
+            artifact: Text(Arc::clone(artifact)),
+        };
+        self.files_unnamed.get_or_create(&labels).inc_by(count);
     }
 
     /// Counts a fault that was answered.

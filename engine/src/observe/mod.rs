@@ -8,4 +8,5 @@ mod trace;
 pub use access_log::log_access;
 pub use health::{Health, HealthHandle};
 pub use metrics::{BackendMetrics, Metrics, RouteMetrics};
+pub use prometheus_client::metrics::counter::Counter;
 pub use trace::{Trace, TraceEvent};

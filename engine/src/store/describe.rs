@@ -22,7 +22,7 @@ pub fn summary(store: &dyn Store, message: &StoredMessage) -> Json {
     });
     if let Some(dead) = &message.dead {
         line["artifact"] = dead.artifact.as_str().into();
-        line["fault"] = json!({ "code": dead.code, "message": dead.message });
+        line["fault"] = json!({ "code": dead.code, "message": dead.message, "detail": dead.detail });
     }
     line
 }
@@ -51,7 +51,6 @@ pub fn details(store: &dyn Store, message: &StoredMessage) -> Json {
         Err(_) => all["body_base64"] = STANDARD.encode(&message.body).into(),
     }
     if let Some(dead) = &message.dead {
-        all["fault"]["detail"] = dead.detail.clone().into();
         all["fault"]["step"] = dead.step.clone().into();
         let history: Vec<&str> = dead.history.iter().map(|step| &**step).collect();
         all["history"] = history.into();

@@ -2,10 +2,16 @@
 
 pub mod describe;
 mod durable;
+mod finished;
 mod memory;
+mod places;
 mod processor;
 pub mod queue;
 mod record;
+mod resequence;
+mod sequencer;
+mod slot;
+mod tables;
 mod writer;
 
 use crate::fault::{Fault, FaultCode};
@@ -22,6 +28,7 @@ use std::time::Duration;
 pub use durable::DurableConfig;
 pub use memory::MemoryConfig;
 pub(crate) use processor::{Processing, ProcessorListener, Sampling};
+pub(crate) use resequence::{Late, Resequencing};
 
 /// The kinds of store that need no transport, with their YAML keys.
 pub static BUILT_IN: &[(&str, StoreSpec)] = &[("memory", memory::SPEC), ("durable", durable::SPEC)];
@@ -29,7 +36,7 @@ pub static BUILT_IN: &[(&str, StoreSpec)] = &[("memory", memory::SPEC), ("durabl
 /// A message as it is stored. Its bytes and headers never change; only its attempts and its fault do.
 #[derive(Clone, Debug, Default)]
 pub struct StoredMessage {
-    /// Unique and in the order of arrival: a UUID of version 7.
+    /// Unique among the messages of the store: a UUID of version 7, or what the caller chose.
     pub id: String,
     /// The id of the exchange that stored it.
     pub correlation_id: String,
@@ -66,6 +73,28 @@ pub struct DeadLetter {
     pub step: Option<String>,
     /// The steps that ran, in order.
     pub history: Vec<Arc<str>>,
+    /// The network port it came through, where it came through one.
+    pub port: Option<Port>,
+}
+
+/// What of a network port is needed to find the route of a request again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Port {
+    /// The name of the listener.
+    pub listener: String,
+    /// The authority that the client asked for.
+    pub host: String,
+    /// Whether the client used TLS.
+    pub secure: bool,
+}
+
+/// How far a stream of numbered messages has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The stream: which processor reads it, and its name there.
+    pub stream: &'a str,
+    /// The last number that had its turn.
+    pub number: i64,
 }
 
 impl StoredMessage {
@@ -87,8 +116,12 @@ impl StoredMessage {
 
     /// The message to deliver: as it was, but a stored reply is an event, as nobody waits for it any more.
     #[must_use]
-    pub(crate) fn to_request(&self) -> Message {
-        let mut message = self.to_message();
+    pub(crate) fn into_request(self) -> Message {
+        let mut message = Message {
+            start: self.start,
+            headers: self.headers,
+            payload: Payload::bytes(self.body),
+        };
         if let StartLine::Response { .. } = message.start {
             message.start = StartLine::Event;
         }
@@ -177,9 +210,14 @@ pub trait Store: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &Arc<str>;
 
-    /// What tells it from a store of the same name in the next deployment: its kind and file or address.
+    /// Where its messages are: its kind and file or address. Two stores of one identity are one store.
     fn identity(&self) -> String {
         self.name().to_string()
+    }
+
+    /// Whether its messages survive the end of the process.
+    fn survives(&self) -> bool {
+        true
     }
 
     /// Opens it, where that has not been done. A server that is away is no error: messages are refused until it is there.
@@ -191,12 +229,14 @@ pub trait Store: Send + Sync {
     /// Stores a message. Once this succeeds the message survives what the kind of store promises to survive.
     ///
     /// # Errors
-    /// `gateway.store` where it is full or its disk or server fails. The message is not stored.
+    /// `gateway.store` where it is full or its disk or server fails. The message is not stored. `gateway.stored_already`
+    /// ([`FaultCode::StoredAlready`]) where a message of this id is in the store: that one stays as it is. Of several that are put at once
+    /// exactly one is stored. Kinds that keep messages in a server may be unable to tell.
     fn put(&self, message: StoredMessage) -> BoxFuture<'_, Result<(), Fault>>;
 
     /// Leases the next messages that are due, in order, at least one and at most `max`; waits until there is one. Of the messages
-    /// of a key only the first is ever leased. None at all says that a store that could not be read is there again. A lease ends with [`Store::settle`], [`Store::release`] or the process. Dropping
-    /// the future leases nothing.
+    /// of a key only the first is ever leased. None at all says that a store that could not be read is there again. A lease ends with
+    /// [`Store::settle`], [`Store::release`] or the process. Dropping the future leases nothing.
     ///
     /// # Errors
     /// `gateway.store` where the messages cannot be read.
@@ -205,14 +245,43 @@ pub trait Store: Send + Sync {
         Box::pin(async { Err(self.cannot("be processed from")) })
     }
 
-    /// Ends a lease. A settled message may come again after a crash that follows at once: settlements reach the disk with the next
-    /// commit, which nobody waits for.
+    /// Ends a lease. Settlements reach the disk with the next commit, which nobody waits for: after a crash the messages come again that
+    /// were settled since the last commit began. Those are at most the ones that arrive within two commits, each a few milliseconds.
     ///
     /// # Errors
     /// `gateway.store` where the store is closed.
     fn settle<'a>(&'a self, id: &'a str, how: Settlement) -> BoxFuture<'a, Result<(), Fault>> {
         let _ = (id, how);
         Box::pin(async { Err(self.cannot("be processed from")) })
+    }
+
+    /// Leases as [`Store::take`] does, also messages behind others of their key: for a processor that has an order of its own.
+    ///
+    /// # Errors
+    /// `gateway.store` where the messages cannot be read.
+    fn take_unordered(&self, max: usize) -> BoxFuture<'_, Result<Vec<StoredMessage>, Fault>> {
+        self.take(max)
+    }
+
+    /// Ends a lease as [`Store::settle`] does, and notes in the same write how far a stream has come. Kinds that have no room for that
+    /// forget it.
+    ///
+    /// # Errors
+    /// `gateway.store` where the store is closed.
+    fn settle_at<'a>(
+        &'a self,
+        id: &'a str,
+        how: Settlement,
+        place: Place<'a>,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        let _ = place;
+        self.settle(id, how)
+    }
+
+    /// The last number of a stream that had its turn; `None` where it never had one, or where the store has forgotten.
+    fn place(&self, stream: &str) -> Option<i64> {
+        let _ = stream;
+        None
     }
 
     /// Gives a leased message back as if it had never been taken.
@@ -251,10 +320,35 @@ pub trait Store: Send + Sync {
         Box::pin(async { Err(self.cannot("be changed")) })
     }
 
+    /// Removes several messages for good: after a crash all of them are there or none. Says how many there were.
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    fn remove_all<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<usize, Fault>> {
+        Box::pin(async move {
+            let mut removed = 0;
+            for id in ids {
+                removed += usize::from(self.remove(id).await?);
+            }
+            Ok(removed)
+        })
+    }
+
     /// The state of a message; `None` where the store never had it, or has forgotten that it had.
     fn state(&self, id: &str) -> Option<MessageState> {
         let _ = id;
         None
+    }
+
+    /// Notes that a message which had failed for good was delivered after all, by a replay of its dead letter. Nothing where the store
+    /// does not remember that it failed.
+    fn delivered_after_all(&self, id: &str) {
+        let _ = id;
+    }
+
+    /// Whether its messages can be looked up, listed and removed by their ids at any time, so that steps can keep state in it.
+    fn addressable(&self) -> bool {
+        false
     }
 
     /// How full it is, where it can tell.
@@ -273,6 +367,12 @@ pub trait Store: Send + Sync {
 pub(crate) fn store_fault(name: &str, detail: impl std::fmt::Display) -> Fault {
     Fault::new(FaultCode::Store, "The message cannot be stored now.")
         .with_detail(format!("store `{name}`: {detail}"))
+}
+
+/// `gateway.stored_already`.
+pub(crate) fn stored_already(name: &str, id: &str) -> Fault {
+    Fault::new(FaultCode::StoredAlready, "This message is stored already.")
+        .with_detail(format!("store `{name}` has a message `{id}`"))
 }
 
 #[cfg(test)]

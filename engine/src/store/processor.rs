@@ -7,7 +7,7 @@
 //! ```
 //! A lease that nobody settles (a panic, a shutdown) is given back. Nothing ever switches the processor off.
 
-use super::{Settlement, Store, StoredMessage};
+use super::{Place, Resequencing, Settlement, Store, StoredMessage};
 use crate::fault::{Fault, FaultCode};
 use crate::gateway::Gateway;
 use crate::mediator::BoxFuture;
@@ -23,9 +23,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
 /// Most messages taken from the store at once.
-const TAKE_MAX: usize = 64;
+pub(super) const TAKE_MAX: usize = 64;
 /// The pause after the store itself failed.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How many messages are remembered as failing again and again, for the health report.
 const STUCK_MAX: usize = 1000;
 
@@ -39,6 +39,7 @@ pub(crate) struct Processing {
     /// How many messages at once.
     pub(crate) parallel: usize,
     pub(crate) sampling: Option<Sampling>,
+    pub(crate) resequencing: Option<Resequencing>,
 }
 
 /// So many messages at a time, and the time between.
@@ -152,11 +153,11 @@ impl RunningListener for Running {
     }
 }
 
-struct Worker {
-    name: Arc<str>,
-    store: Arc<dyn Store>,
+pub(super) struct Worker {
+    pub(super) name: Arc<str>,
+    pub(super) store: Arc<dyn Store>,
     settings: Processing,
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
     health: HealthHandle,
     /// Messages that were tried more often than makes sense, and stay.
     stuck: Mutex<HashSet<String>>,
@@ -168,9 +169,16 @@ impl Worker {
     async fn run(self: Arc<Self>, permits: Arc<Semaphore>, mut stopped: watch::Receiver<bool>) {
         self.health.up();
         tokio::select! {
-            () = Arc::clone(&self).take_for_ever(permits) => {}
+            () = Arc::clone(&self).work(permits) => {}
             // An error means that the listener is gone, which is a stop too.
             _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn work(self: Arc<Self>, permits: Arc<Semaphore>) {
+        match self.settings.resequencing.clone() {
+            Some(resequencing) => self.resequence(resequencing, permits).await,
+            None => self.take_for_ever(permits).await,
         }
     }
 
@@ -191,22 +199,28 @@ impl Worker {
             };
             match self.take(&permits, max).await {
                 Ok(leases) => {
-                    if std::mem::take(&mut store_failed) {
-                        self.report();
-                    }
+                    self.store_works(&mut store_failed);
                     for (lease, permit) in leases {
                         self.gateway
                             .workers
                             .spawn(Arc::clone(&self).process(lease, permit));
                     }
                 }
-                Err(fault) => {
-                    store_failed = true;
-                    self.health.down(fault.to_string());
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
+                Err(fault) => self.store_fails(&mut store_failed, &fault).await,
             }
         }
+    }
+
+    pub(super) fn store_works(&self, failed: &mut bool) {
+        if std::mem::take(failed) {
+            self.report();
+        }
+    }
+
+    pub(super) async fn store_fails(&self, failed: &mut bool, fault: &Fault) {
+        *failed = true;
+        self.health.down(fault.to_string());
+        tokio::time::sleep(STORE_PAUSE).await;
     }
 
     /// Takes messages, no more than may be delivered now, each with its permit.
@@ -223,31 +237,23 @@ impl Worker {
             held.push(permit);
         }
         let messages = self.store.take(held.len()).await?;
-        let leases = messages.into_iter().map(|message| Lease {
-            store: Arc::clone(&self.store),
-            id: message.id.clone(),
-            message: Some(message),
-        });
+        let leases = messages
+            .into_iter()
+            .map(|message| Lease::new(Arc::clone(&self.store), message));
         Ok(leases.zip(held).collect())
     }
 
     async fn process(self: Arc<Self>, mut lease: Lease, permit: OwnedSemaphorePermit) {
-        let Some(message) = lease.message.take() else {
-            return;
-        };
-        let attempts = message.attempts;
-        let settled = self.gateway.deliver(self.delivery(&message)).await;
-        let how = self.settlement(&lease.id, attempts, &settled);
-        let id = std::mem::take(&mut lease.id);
-        if let Err(fault) = self.store.settle(&id, how).await {
-            tracing::error!(processor = %self.name, message = id, %fault, "a delivery cannot be settled");
-            lease.id = id;
+        if let Some(message) = lease.message.take() {
+            let attempts = message.attempts;
+            let settled = self.gateway.deliver(self.delivery(message)).await;
+            let how = self.settlement(&lease.id, attempts, &settled);
+            lease.settle(how, None, &self.name).await;
         }
-        drop(lease);
         drop(permit);
     }
 
-    fn delivery(&self, stored: &StoredMessage) -> Delivery {
+    pub(super) fn delivery(&self, stored: StoredMessage) -> Delivery {
         let source = json!({
             "store": &**self.store.name(),
             "id": stored.id,
@@ -263,14 +269,14 @@ impl Worker {
         Delivery {
             artifact: Arc::clone(&self.name),
             id: stored.correlation_id.clone(),
-            message: stored.to_request(),
+            message: stored.into_request(),
             source,
             traceparent: None,
             redelivers: !last,
         }
     }
 
-    fn settlement(&self, id: &str, attempts: u32, settled: &Settled) -> Settlement {
+    pub(super) fn settlement(&self, id: &str, attempts: u32, settled: &Settled) -> Settlement {
         let pause = self.settings.pause(attempts.saturating_add(1));
         match settled {
             Settled::Done(_) => {
@@ -339,11 +345,34 @@ impl Worker {
 const STUCK_AFTER: u32 = 10;
 
 /// A leased message, given back when it is dropped unsettled.
-struct Lease {
+pub(super) struct Lease {
     store: Arc<dyn Store>,
     /// Empty once it is settled.
-    id: String,
-    message: Option<StoredMessage>,
+    pub(super) id: String,
+    pub(super) message: Option<StoredMessage>,
+}
+
+impl Lease {
+    pub(super) fn new(store: Arc<dyn Store>, message: StoredMessage) -> Self {
+        Self {
+            store,
+            id: message.id.clone(),
+            message: Some(message),
+        }
+    }
+
+    /// Ends the lease. Where the store refuses that, the message is given back.
+    pub(super) async fn settle(mut self, how: Settlement, place: Option<Place<'_>>, processor: &str) {
+        let id = std::mem::take(&mut self.id);
+        let settled = match place {
+            Some(place) => self.store.settle_at(&id, how, place).await,
+            None => self.store.settle(&id, how).await,
+        };
+        if let Err(fault) = settled {
+            tracing::error!(processor, message = id, %fault, "a delivery cannot be settled");
+            self.id = id;
+        }
+    }
 }
 
 impl Drop for Lease {

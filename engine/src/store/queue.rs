@@ -3,54 +3,16 @@
 //!
 //! Messages of one key form a line of which only the head can be due. Everything is logarithmic in the number of messages.
 
-use super::{Fill, MessageState, Settlement, Stage, StoredMessage};
+use super::finished::{Ended, Memory, Recent};
+use super::places::Places;
+pub use super::slot::{Found, Order, Slot};
+use super::slot::{Limits, Settled};
+use super::{Fill, MessageState, Place, Settlement, Stage};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// How many messages that left are remembered with how they ended.
-const ENDED_MAX: usize = 100_000;
-
-/// The limits of a store.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Most messages.
-    pub messages_max: u64,
-    /// Most bytes.
-    pub bytes_max: u64,
-}
-
-/// A message in the queue.
-#[derive(Debug)]
-pub struct Slot {
-    /// Its id, which no other message has.
-    pub id: Arc<str>,
-    /// The line it stands in.
-    pub key: Option<Arc<str>>,
-    /// Milliseconds since 1970.
-    pub stored_at: i64,
-    /// How often its delivery was tried and failed.
-    pub attempts: u32,
-    /// What it counts for `bytes_max`.
-    pub size: u64,
-    /// The message itself, where it is kept in memory.
-    pub message: Option<Arc<StoredMessage>>,
-}
-
-/// A message as the queue hands it out.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Its place in the order.
-    pub sequence: u64,
-    /// Its id.
-    pub id: Arc<str>,
-    /// How often its delivery was tried and failed.
-    pub attempts: u32,
-    /// The message itself, where it is kept in memory.
-    pub message: Option<Arc<StoredMessage>>,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status {
@@ -64,13 +26,15 @@ enum Status {
 /// The queue of one store.
 pub struct Queue {
     inner: Mutex<Inner>,
+    /// Something became due, or will sooner than it was. One waiter at a time looks; it wakes the next where it leaves something.
     arrived: Notify,
-    /// Most bytes of messages kept in memory.
-    memory_max: u64,
+    /// Most bytes of messages kept in memory; `None` keeps all, as there is no file to read them from.
+    memory_max: Option<u64>,
 }
 
 #[derive(Default)]
 struct Inner {
+    limits: Option<Limits>,
     slots: BTreeMap<u64, (Slot, Status)>,
     by_id: HashMap<Arc<str>, u64>,
     lines: HashMap<Arc<str>, BTreeSet<u64>>,
@@ -80,14 +44,38 @@ struct Inner {
     fill: Fill,
     in_memory: u64,
     next: u64,
-    ended: HashMap<Arc<str>, MessageState>,
-    ended_order: VecDeque<Arc<str>>,
+    recent: Recent,
+    places: Places,
+    /// Whether messages wait for others of their key no more.
+    keys_ignored: bool,
 }
 
 impl Queue {
-    /// An empty queue that keeps at most so many bytes of messages in memory.
+    /// A queue without limits that keeps all messages in memory, for a kind of store whose server has the limits.
     #[must_use]
-    pub fn new(memory_max: u64) -> Self {
+    pub fn unlimited() -> Self {
+        let queue = Self::new(None);
+        queue.limit(Limits {
+            messages_max: u64::MAX,
+            bytes_max: u64::MAX,
+            finished: Memory::default(),
+        });
+        queue
+    }
+
+    /// Puts a message in, unless one of its id is there.
+    pub fn admit(&self, slot: Slot) {
+        if let Ok(sequence) = self.reserve(slot.size) {
+            self.insert(sequence, slot);
+        }
+    }
+
+    /// Ends a lease.
+    pub fn finish(&self, id: &str, how: Settlement) {
+        self.settle(id, how, None);
+    }
+
+    pub(super) fn new(memory_max: Option<u64>) -> Self {
         Self {
             inner: Mutex::default(),
             arrived: Notify::new(),
@@ -95,12 +83,27 @@ impl Queue {
         }
     }
 
+    /// Sets the limits, those of the newest deployment.
+    pub(super) fn limit(&self, limits: Limits) {
+        self.inner.lock().limits = Some(limits);
+    }
+
+    /// Sets the limits where there are none yet.
+    pub(super) fn limit_first(&self, limits: Limits) {
+        self.inner.lock().limits.get_or_insert(limits);
+    }
+
+    /// How much is remembered of messages that left.
+    pub(super) fn finished(&self) -> Option<Memory> {
+        self.inner.lock().finished()
+    }
+
     /// Takes room for a message and gives it its place in the order.
-    ///
-    /// # Errors
-    /// Which limit is reached.
-    pub fn reserve(&self, size: u64, limits: Limits) -> Result<u64, String> {
+    pub(super) fn reserve(&self, size: u64) -> Result<u64, String> {
         let mut inner = self.inner.lock();
+        let Some(limits) = inner.limits else {
+            return Err("it is not open".to_owned());
+        };
         if inner.fill.messages >= limits.messages_max {
             return Err(format!("it is full: {} messages", inner.fill.messages));
         }
@@ -118,12 +121,32 @@ impl Queue {
         self.inner.lock().fill.subtract(size);
     }
 
-    /// Puts a message in the place that was reserved for it.
-    pub fn insert(&self, sequence: u64, slot: Slot) {
+    /// Whether a message of this id is there.
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.inner.lock().by_id.contains_key(id)
+    }
+
+    /// Puts a message in the place that was reserved for it. Where its id is there already the place is given back: `false`.
+    pub(super) fn insert(&self, sequence: u64, slot: Slot) -> bool {
         let mut inner = self.inner.lock();
+        if inner.by_id.contains_key(&slot.id) {
+            inner.fill.subtract(slot.size);
+            return false;
+        }
         inner.insert(sequence, slot, self.memory_max);
         drop(inner);
-        self.arrived.notify_waiters();
+        self.arrived.notify_one();
+        true
+    }
+
+    /// Puts many in, whose ids are known to be new.
+    pub(super) fn insert_all(&self, slots: impl Iterator<Item = (u64, Slot)>) {
+        let mut inner = self.inner.lock();
+        for (sequence, slot) in slots {
+            inner.insert(sequence, slot, self.memory_max);
+        }
+        drop(inner);
+        self.arrived.notify_one();
     }
 
     /// Puts a message in that was in the file already.
@@ -135,17 +158,40 @@ impl Queue {
         inner.insert(sequence, slot, self.memory_max);
     }
 
+    /// Notes what left before the process began.
+    pub(super) fn restore_ended(&self, ended_at: i64, ended: Vec<Ended>) {
+        let mut inner = self.inner.lock();
+        let Some(memory) = inner.finished() else { return };
+        for one in ended {
+            inner.recent.add(ended_at, one, memory);
+        }
+    }
+
+    /// Notes a place that was written before the process began.
+    pub(super) fn restore_place(&self, stream: &str, number: i64, moved: u64) {
+        self.inner.lock().places.restore(stream.into(), number, moved);
+    }
+
+    /// How far a stream has come.
+    pub(super) fn place(&self, stream: &str) -> Option<i64> {
+        self.inner.lock().places.number(stream)
+    }
+
     /// Leases what is due; waits for it.
-    pub async fn take(&self, max: usize) -> Vec<Found> {
+    pub async fn take(&self, max: usize, order: Order) -> Vec<Found> {
         loop {
             let arrived = self.arrived.notified();
-            tokio::pin!(arrived);
-            arrived.as_mut().enable();
             let next = {
                 let mut inner = self.inner.lock();
+                inner.order(order);
                 inner.wake();
-                let found = inner.lease(max);
+                let found = inner.lease(max, self.memory_max.is_some());
                 if !found.is_empty() {
+                    let more = !inner.due.is_empty();
+                    drop(inner);
+                    if more {
+                        self.arrived.notify_one();
+                    }
                     return found;
                 }
                 inner.paused.first().map(|(at, _)| *at)
@@ -158,18 +204,47 @@ impl Queue {
         }
     }
 
-    /// Ends a lease. Says which message it was and its attempts, where it still is there.
-    pub fn settle(&self, id: &str, how: Settlement) -> Option<(u64, u32)> {
+    /// Ends a lease, and notes how far a stream has come. Says what has to be written, where the message still is there.
+    pub(super) fn settle(&self, id: &str, how: Settlement, place: Option<Place<'_>>) -> Option<Settled> {
         let mut inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
-        let settled = match how {
-            Settlement::Done => inner.end(sequence, Stage::Done),
-            Settlement::Failed => inner.end(sequence, Stage::Failed),
-            Settlement::Retry { pause, counted } => inner.pause(sequence, Instant::now() + pause, counted),
+        let (attempts, ended) = match how {
+            Settlement::Done => inner.end(sequence, Stage::Done)?,
+            Settlement::Failed => {
+                inner.count_attempt(sequence);
+                inner.end(sequence, Stage::Failed)?
+            }
+            Settlement::Retry { pause, counted } => {
+                (inner.pause(sequence, Instant::now() + pause, counted)?, None)
+            }
         };
+        let moved = place.map(|place| inner.places.advance(place.stream, place.number));
+        // What became due, or the time until something does, is for a waiter to see.
+        let look = !inner.due.is_empty() || ended.is_none();
         drop(inner);
-        self.arrived.notify_waiters();
-        settled.map(|attempts| (sequence, attempts))
+        if look {
+            self.arrived.notify_one();
+        }
+        Some(Settled {
+            sequence,
+            attempts,
+            ended,
+            moved,
+        })
+    }
+
+    /// Remembers a message as done of which it remembers that it failed.
+    pub(super) fn delivered_after_all(&self, id: &str) -> Option<Ended> {
+        let mut inner = self.inner.lock();
+        let memory = inner.finished()?;
+        let state = inner.recent.state(id, memory.oldest(now()))?;
+        if state.stage != Stage::Failed {
+            return None;
+        }
+        let stage = Stage::Done;
+        let ended: Ended = (id.into(), MessageState { stage, ..state });
+        inner.recent.add(now(), ended.clone(), memory);
+        Some(ended)
     }
 
     /// Ends a lease as if it had never been.
@@ -179,21 +254,20 @@ impl Queue {
             inner.make_due(sequence, Status::Leased);
         }
         drop(inner);
-        self.arrived.notify_waiters();
+        self.arrived.notify_one();
     }
 
-    /// Removes a message that was not processed. Says its place in the order, where it was there.
+    /// Removes a message that was not processed. Returns its place in the order.
     pub fn remove(&self, id: &str) -> Option<u64> {
         let mut inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
         inner.take_out(sequence)?;
         drop(inner);
-        self.arrived.notify_waiters();
+        self.arrived.notify_one();
         Some(sequence)
     }
 
-    /// A message, whoever has it.
-    #[must_use]
+    /// One message.
     pub fn find(&self, id: &str) -> Option<Found> {
         let inner = self.inner.lock();
         let sequence = *inner.by_id.get(id)?;
@@ -223,12 +297,11 @@ impl Queue {
             .collect()
     }
 
-    /// Where a message is; `None` for one that never was here or was forgotten.
-    #[must_use]
+    /// Where a message is in its life.
     pub fn state(&self, id: &str) -> Option<MessageState> {
         let inner = self.inner.lock();
         let Some(sequence) = inner.by_id.get(id) else {
-            return inner.ended.get(id).copied();
+            return inner.recent.state(id, inner.finished()?.oldest(now()));
         };
         let (slot, status) = inner.slots.get(sequence)?;
         let stage = match status {
@@ -261,8 +334,9 @@ fn found(sequence: u64, slot: &Slot) -> Found {
 }
 
 impl Inner {
-    fn insert(&mut self, sequence: u64, mut slot: Slot, memory_max: u64) {
-        if slot.message.is_some() && self.in_memory.saturating_add(slot.size) > memory_max {
+    fn insert(&mut self, sequence: u64, mut slot: Slot, memory_max: Option<u64>) {
+        let full = memory_max.is_some_and(|max| self.in_memory.saturating_add(slot.size) > max);
+        if full {
             slot.message = None;
         }
         if slot.message.is_some() {
@@ -274,8 +348,9 @@ impl Inner {
             line.insert(sequence);
             line.len() == 1
         });
-        let status = if head { Status::Due } else { Status::Behind };
-        if head {
+        let due = head || self.keys_ignored;
+        let status = if due { Status::Due } else { Status::Behind };
+        if due {
             self.due.insert(sequence);
         }
         self.slots.insert(sequence, (slot, status));
@@ -289,7 +364,28 @@ impl Inner {
         }
     }
 
-    fn lease(&mut self, max: usize) -> Vec<Found> {
+    /// Whether messages wait for others of their key.
+    fn order(&mut self, order: Order) {
+        let ignored = order == Order::Any;
+        if self.keys_ignored == ignored {
+            return;
+        }
+        self.keys_ignored = ignored;
+        let behind = self.lines.values().flat_map(|line| line.iter().skip(1));
+        for sequence in behind.copied().collect::<Vec<_>>() {
+            match self.slots.get_mut(&sequence) {
+                Some((_, status @ Status::Due)) if !ignored => {
+                    *status = Status::Behind;
+                    self.due.remove(&sequence);
+                }
+                _ if ignored => self.make_due(sequence, Status::Behind),
+                _ => {}
+            }
+        }
+    }
+
+    /// Leases what is due. A message that can be read from the file moves out of memory: it is seldom needed again.
+    fn lease(&mut self, max: usize, readable: bool) -> Vec<Found> {
         let mut leased = Vec::new();
         while leased.len() < max {
             let Some(sequence) = self.due.pop_first() else {
@@ -298,6 +394,9 @@ impl Inner {
             if let Some((slot, status)) = self.slots.get_mut(&sequence) {
                 *status = Status::Leased;
                 leased.push(found(sequence, slot));
+                if readable && slot.message.take().is_some() {
+                    self.in_memory = self.in_memory.saturating_sub(slot.size);
+                }
             }
         }
         leased
@@ -355,17 +454,28 @@ impl Inner {
         Some(slot)
     }
 
-    fn end(&mut self, sequence: u64, stage: Stage) -> Option<u32> {
+    /// Counts the attempt that a leased message fails with. One that is too old fails without.
+    fn count_attempt(&mut self, sequence: u64) {
+        if let Some((slot, Status::Leased)) = self.slots.get_mut(&sequence) {
+            slot.attempts += 1;
+        }
+    }
+
+    fn end(&mut self, sequence: u64, stage: Stage) -> Option<(u32, Option<Ended>)> {
         let slot = self.take_out(sequence)?;
         let attempts = slot.attempts;
-        let state = MessageState { stage, attempts };
-        self.ended_order.push_back(Arc::clone(&slot.id));
-        self.ended.insert(slot.id, state);
-        if self.ended_order.len() > ENDED_MAX
-            && let Some(oldest) = self.ended_order.pop_front()
-        {
-            self.ended.remove(&oldest);
+        let ended = (slot.id, MessageState { stage, attempts });
+        if let Some(memory) = self.finished() {
+            self.recent.add(now(), ended.clone(), memory);
         }
-        Some(attempts)
+        Some((attempts, Some(ended)))
     }
+
+    fn finished(&self) -> Option<Memory> {
+        self.limits.map(|limits| limits.finished)
+    }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }

@@ -2,14 +2,16 @@
 //!
 //! Integers are LEB128. A record is written once and never changed, so a store's attempts are kept beside it.
 
-use super::{DeadLetter, StoredMessage};
+use super::{DeadLetter, Port, StoredMessage};
 use crate::message::StartLine;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use std::sync::Arc;
 
 /// The version this program writes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The first version: its dead letters do not tell which port they came through.
+const VERSION_1: u8 = 1;
 
 /// Writes a message.
 pub(super) fn encode(message: &StoredMessage) -> Vec<u8> {
@@ -64,9 +66,18 @@ fn dead_letter(out: &mut Vec<u8>, dead: &DeadLetter) {
     for step in &dead.history {
         text(out, step);
     }
+    match &dead.port {
+        None => out.push(0),
+        Some(port) => {
+            out.push(1);
+            text(out, &port.listener);
+            text(out, &port.host);
+            out.push(u8::from(port.secure));
+        }
+    }
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn text(out: &mut Vec<u8>, text: &str) {
     field(out, text.as_bytes());
 }
 
@@ -85,7 +96,7 @@ fn optional(out: &mut Vec<u8>, value: Option<&str>) {
     }
 }
 
-fn number(out: &mut Vec<u8>, mut number: u64) {
+pub(super) fn number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -96,14 +107,15 @@ fn number(out: &mut Vec<u8>, mut number: u64) {
 /// Reads a message. `None` where the bytes are no record of a known version.
 pub(super) fn decode(record: Bytes) -> Option<StoredMessage> {
     let mut reader = Reader(record);
-    if reader.byte()? != VERSION {
+    let version = reader.byte()?;
+    if !(VERSION_1..=VERSION).contains(&version) {
         return None;
     }
     let mut message = StoredMessage {
         id: reader.text()?,
         correlation_id: reader.text()?,
         key: reader.optional()?,
-        stored_at: reader.0.try_get_i64().ok()?,
+        stored_at: reader.time()?,
         attempts: u32::try_from(reader.number()?).ok()?,
         start: reader.start()?,
         ..StoredMessage::default()
@@ -115,20 +127,25 @@ pub(super) fn decode(record: Bytes) -> Option<StoredMessage> {
     };
     message.dead = match reader.byte()? {
         0 => None,
-        _ => Some(reader.dead_letter()?),
+        _ => Some(reader.dead_letter(version)?),
     };
     message.body = reader.field()?;
     Some(message)
 }
 
-struct Reader(Bytes);
+/// Reads fields from the front.
+pub(super) struct Reader(pub(super) Bytes);
 
 impl Reader {
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         self.0.try_get_u8().ok()
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn time(&mut self) -> Option<i64> {
+        self.0.try_get_i64().ok()
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -145,7 +162,7 @@ impl Reader {
         (length <= self.0.len()).then(|| self.0.split_to(length))
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(super) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.field()?.into()).ok()
     }
 
@@ -180,17 +197,24 @@ impl Reader {
         Some(headers)
     }
 
-    fn dead_letter(&mut self) -> Option<DeadLetter> {
+    fn dead_letter(&mut self, version: u8) -> Option<DeadLetter> {
         let mut dead = DeadLetter {
             artifact: self.text()?,
             code: self.text()?,
             message: self.text()?,
             detail: self.optional()?,
             step: self.optional()?,
-            history: Vec::new(),
+            ..DeadLetter::default()
         };
         for _ in 0..self.number()? {
             dead.history.push(self.text()?.into());
+        }
+        if version > VERSION_1 && self.byte()? == 1 {
+            dead.port = Some(Port {
+                listener: self.text()?,
+                host: self.text()?,
+                secure: self.byte()? == 1,
+            });
         }
         Some(dead)
     }
@@ -205,13 +229,13 @@ pub(super) fn head(record: &[u8]) -> Option<(String, Option<String>, i64, u32)> 
 
 fn head_of(record: &[u8]) -> Option<(String, Option<String>, i64, u32)> {
     let mut reader = Reader(Bytes::copy_from_slice(record));
-    if reader.byte()? != VERSION {
+    if !(VERSION_1..=VERSION).contains(&reader.byte()?) {
         return None;
     }
     let id = reader.text()?;
     reader.field()?;
     let key = reader.optional()?;
-    let stored_at = reader.0.try_get_i64().ok()?;
+    let stored_at = reader.time()?;
     Some((id, key, stored_at, u32::try_from(reader.number()?).ok()?))
 }
 
@@ -240,6 +264,11 @@ mod tests {
                 artifact: "proxies.a".into(),
                 history: vec!["one".into(), "two".into()],
                 step: Some("one".into()),
+                port: Some(Port {
+                    listener: "http".into(),
+                    host: "a.example".into(),
+                    secure: true,
+                }),
                 ..DeadLetter::default()
             }),
         }

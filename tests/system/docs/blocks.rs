@@ -21,8 +21,8 @@ const TOP_LEVEL: [&str; 10] = [
 /// The sequences that steps may call without showing them: the example of the step `sequence` does.
 const SEQUENCES: &str = "  audit: [ log ]\n  notify: { params: { who: null }, steps: [ log ] }\n";
 
-/// The store that steps may name without showing it.
-const STORES: &str = "stores:\n  orders: { memory: {} }\n";
+/// The stores that steps may name without showing them.
+const STORES: &str = "stores:\n  orders: { memory: {} }\n  seen: { memory: {} }\n  blobs: { memory: {} }\n  parts: { memory: {} }\n";
 
 /// A fenced block of a page.
 struct Block {

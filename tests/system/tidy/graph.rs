@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Both drive the binary from outside, as a user does.
     ("mediary-tests", &[]),
-    ("mediary-bench", &[]),
+    ("mediary-bench", &["mediary-engine", "mediary-mediators"]),
 ];
 
 /// Tests may look sideways (a mediator's test needs a format), but never against the direction.

@@ -1,11 +1,14 @@
 //! What local folders do with the disk, on threads that may block: resolving paths, renaming, writing.
 
-use crate::files::{self, NAME_BYTES_MAX, cut, numbered};
+use super::alive;
+use super::below::{Below, resolve};
+use crate::files::{NAME_BYTES_MAX, cut, numbered};
 use engine::fault::{Fault, FaultCode};
 use engine::files::{Change, Claimed, Existing, FileInfo};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 /// Most numbers tried for a name.
@@ -33,39 +36,10 @@ pub(super) fn fault(error: io::Error, what: &str) -> Fault {
         .with_source(error)
 }
 
-/// Where a path below `root` is. Symbolic links on the way must not lead out, and the file itself must be none.
-pub(super) fn resolve(root: &Path, path: &str) -> Result<PathBuf, Fault> {
-    files::check(path)?;
-    let full = root.join(path);
-    if path.contains('/') {
-        inside(root, &full, path)?;
-    }
-    match fs::symlink_metadata(&full) {
-        Ok(metadata) if metadata.is_symlink() => Err(outside(path)),
-        _ => Ok(full),
-    }
-}
-
-fn outside(path: &str) -> Fault {
-    Fault::new(FaultCode::BadRequest, "The file's name leads out of the folder.")
-        .with_detail(format!("{path:?} is or passes a symbolic link"))
-}
-
-/// Checks the folders of a path that are there already.
-fn inside(root: &Path, full: &Path, path: &str) -> Result<(), Fault> {
-    let there = full
-        .ancestors()
-        .skip(1)
-        .find(|folder| fs::symlink_metadata(folder).is_ok());
-    let Some(there) = there.filter(|there| there.starts_with(root)) else {
-        return Ok(());
-    };
-    let real = |folder: &Path| folder.canonicalize().map_err(|error| fault(error, path));
-    if real(there)?.starts_with(real(root)?) {
-        Ok(())
-    } else {
-        Err(outside(path))
-    }
+/// Where files go that cannot be named, and how many did.
+pub(super) struct Aside {
+    pub(super) folder: &'static str,
+    pub(super) count: AtomicU64,
 }
 
 /// The files of a folder. Symbolic links and hidden folders are left out.
@@ -74,7 +48,7 @@ pub(super) fn list(
     folder: &str,
     recursive: bool,
     limit: usize,
-    aside: Option<&str>,
+    aside: Option<&Aside>,
 ) -> Result<Vec<FileInfo>, Fault> {
     let mut files = Vec::new();
     let mut folders = vec![folder.trim_matches('/').to_owned()];
@@ -99,6 +73,12 @@ pub(super) fn list(
                 unnamed(root, &entry.path(), aside);
                 continue;
             };
+            if alive::is_unfinished(name) {
+                if aside.is_some() {
+                    alive::sweep(&entry.path(), name);
+                }
+                continue;
+            }
             let path = if folder.is_empty() {
                 name.to_owned()
             } else {
@@ -117,19 +97,23 @@ pub(super) fn list(
 }
 
 /// A name that is no UTF-8 cannot be told to anybody: the file is moved aside where that is wanted.
-fn unnamed(root: &Path, file: &Path, aside: Option<&str>) {
+fn unnamed(root: &Path, file: &Path, aside: Option<&Aside>) {
     tracing::warn!(file = %file.display(), "a file's name is not UTF-8: it is not delivered");
     let Some(aside) = aside else { return };
     let lossy = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let to = root.join(aside).join(numbered(
+    let folder = root.join(aside.folder);
+    let to = folder.join(numbered(
         cut(&lossy, NAME_BYTES_MAX),
         &uuid::Uuid::now_v7().simple().to_string(),
     ));
-    if let Err(error) = fs::create_dir_all(root.join(aside)).and_then(|()| fs::rename(file, &to)) {
-        tracing::warn!(file = %file.display(), %error, "it cannot be moved aside");
+    match fs::create_dir_all(&folder).and_then(|()| fs::rename(file, &to)) {
+        Ok(()) => {
+            aside.count.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(error) => tracing::warn!(file = %file.display(), %error, "it cannot be moved aside"),
     }
 }
 
@@ -146,8 +130,8 @@ pub(super) fn info(path: String, metadata: &fs::Metadata) -> FileInfo {
 }
 
 /// Renames; `false` where `from` is gone.
-pub(super) fn rename(root: &Path, from: &str, to: &str, replace: bool) -> Result<bool, Fault> {
-    let (source, target) = (resolve(root, from)?, resolve(root, to)?);
+pub(super) fn rename(below: &Below<'_>, from: &str, to: &str, replace: bool) -> Result<bool, Fault> {
+    let (source, target) = (below.resolve(from)?, below.resolve(to)?);
     let once = || {
         if replace {
             fs::rename(&source, &target)
@@ -190,41 +174,51 @@ fn rename_new(source: &Path, target: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn delete(root: &Path, path: &str) -> Result<bool, Fault> {
-    match fs::remove_file(resolve(root, path)?) {
+pub(super) fn delete(below: &Below<'_>, path: &str) -> Result<bool, Fault> {
+    match fs::remove_file(below.resolve(path)?) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(fault(error, path)),
     }
 }
 
-pub(super) fn change(root: &Path, change: &Change) -> Result<bool, Fault> {
+pub(super) fn change(below: &Below<'_>, change: &Change) -> Result<bool, Fault> {
     match change {
-        Change::Rename { from, to, replace } => rename(root, from, to, *replace),
-        Change::Delete { path } => delete(root, path),
+        Change::Rename { from, to, replace } => rename(below, from, to, *replace),
+        Change::Delete { path } => delete(below, path),
     }
 }
 
 /// Claims a file and reads it where it is small.
-pub(super) fn claim(root: &Path, from: &str, to: &str, whole: u64) -> Result<Claimed, Fault> {
-    if !rename(root, from, to, true)? {
+pub(super) fn claim(below: &Below<'_>, from: &str, to: &str, whole: u64) -> Result<Claimed, Fault> {
+    if !rename(below, from, to, true)? {
         return Ok(Claimed::Gone);
     }
     // From here on the file is claimed: what cannot be read now is read later.
     let read = || -> io::Result<Option<Vec<u8>>> {
-        let full = root.join(to);
-        let size = fs::symlink_metadata(&full)?.len();
+        let file = File::open(below.root().join(to))?;
+        let size = file.metadata()?.len();
         if size > whole {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-        File::open(full)?.take(whole + 1).read_to_end(&mut bytes)?;
+        file.take(whole + 1).read_to_end(&mut bytes)?;
         Ok((bytes.len() as u64 <= whole).then_some(bytes))
     };
     Ok(match read() {
         Ok(Some(bytes)) => Claimed::Whole(bytes.into()),
         _ => Claimed::Unread,
     })
+}
+
+/// Opens a file to read it. What is no file, such as a folder, is not there; a pipe would wait for ever for its writer.
+pub(super) fn open(root: &Path, path: &str) -> Result<File, Fault> {
+    let failed = |error| fault(error, path);
+    let full = resolve(root, path)?;
+    if !fs::symlink_metadata(&full).map_err(failed)?.is_file() {
+        return Err(failed(ErrorKind::NotFound.into()));
+    }
+    File::open(full).map_err(failed)
 }
 
 /// Removes empty folders.
@@ -245,13 +239,7 @@ pub(super) struct Temporary {
 
 impl Temporary {
     pub(super) fn create(target: &Path) -> io::Result<Self> {
-        let name = target
-            .file_name()
-            .map(|name| name.to_string_lossy())
-            .unwrap_or_default();
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let room = NAME_BYTES_MAX - id.len() - "..".len() - ".part".len();
-        let path = target.with_file_name(format!(".{}.{id}.part", cut(&name, room)));
+        let path = target.with_file_name(alive::unfinished());
         let create = || {
             File::options()
                 .write(true)
@@ -266,6 +254,8 @@ impl Temporary {
             }
             other => other?,
         };
+        // Held while the file is written: a writer that is gone holds it no more. Where there are no locks age has to tell.
+        let _ = file.try_lock();
         Ok(Self { path, file })
     }
 

@@ -1,5 +1,7 @@
 //! Local folders: files become messages, messages become files.
 
+mod alive;
+mod below;
 mod io;
 mod local;
 mod watch;

@@ -260,6 +260,83 @@ fn claims_of_a_dead_owner_are_taken_over() {
     running.drain();
 }
 
+/// A process that is gone is seen by its mark; its lease need not run out.
+#[cfg(target_os = "linux")]
+#[test]
+fn claims_of_a_dead_process_are_taken_over_at_once() {
+    let root = folder();
+    let dead = root.path().join("in/.mediary/gone");
+    fs::create_dir_all(dead.join("claims")).unwrap();
+    fs::write(dead.join("lease"), "still").unwrap();
+    fs::write(dead.join("claims/a.csv"), "1").unwrap();
+    drop(super::alive::mark(&dead.join("alive")).unwrap());
+    let alive = root.path().join("in/.mediary/busy");
+    fs::create_dir_all(alive.join("claims")).unwrap();
+    fs::write(alive.join("claims/b.csv"), "1").unwrap();
+    let held = super::alive::mark(&alive.join("alive")).unwrap();
+    let running = Running::start(root.path(), &project("killed", "after: delete, lease: 1h", ""));
+    until("the dead one's", || seen("killed") == ["a.csv=1"]);
+    until("nothing is left of it", || !dead.exists());
+    assert!(alive.join("claims/b.csv").exists());
+    drop(held);
+    until("the other one's", || seen("killed").len() == 2);
+    running.drain();
+    assert_eq!(names(&root.path().join("in/.mediary")), Vec::<String>::new());
+}
+
+/// One file that cannot be settled holds back no other.
+#[test]
+fn a_file_that_cannot_be_settled_is_alone() {
+    let root = folder();
+    let input = root.path().join("in");
+    // A file where a folder should be made.
+    fs::write(input.join("blocked"), "").unwrap();
+    fs::write(input.join("1-blocked.csv"), "1").unwrap();
+    let settings = "pattern: '*.csv', after: { move: '${source.name[2:-4]}/${source.name}' }";
+    let running = Running::start(root.path(), &project("alone", settings, ""));
+    until("the blocked one", || seen("alone").len() == 1);
+    for number in 2..9 {
+        fs::write(input.join(format!("{number}-free.csv")), "1").unwrap();
+        until("the free one", || {
+            input.join(format!("free/{number}-free.csv")).exists()
+        });
+    }
+    fs::remove_file(input.join("blocked")).unwrap();
+    until("the blocked one, too", || {
+        names(&input.join("blocked")).len() == 1
+    });
+    running.drain();
+    assert_eq!(seen("alone").len(), 8);
+}
+
+/// Where the settings stand in the YAML does not matter.
+#[test]
+fn a_listener_is_known_by_its_settings() {
+    let root = folder();
+    let key = |yaml: &str| {
+        let deployment = testing::deployment_in(registry(), yaml, root.path()).unwrap();
+        let mut keys: Vec<String> = deployment
+            .listeners
+            .iter()
+            .map(|listener| listener.key())
+            .collect();
+        keys.sort();
+        keys
+    };
+    let settings = "pattern: '*.csv', after: { move: done }, on_fault: { rename: '.${source.name}' }, split: { into: rows, group: 2 }";
+    let yaml = project("keys", settings, "");
+    assert_eq!(key(&yaml), key(&format!("# a comment\n\n{yaml}")));
+    for (from, to) in [
+        ("'*.csv'", "'*.xml'"),
+        ("move: done", "move: did"),
+        ("group: 2", "group: 3"),
+        ("20ms", "21ms"),
+    ] {
+        assert!(yaml.contains(from));
+        assert_ne!(key(&yaml), key(&yaml.replace(from, to)), "{to}");
+    }
+}
+
 #[test]
 fn faults_are_retried_then_moved() {
     let root = folder();
@@ -342,6 +419,24 @@ fn mistakes_are_diagnosed() {
         ("after: { move: ../done }", "leads out"),
         ("wrongkey: 1", "wrongkey"),
         ("sort: size, concurrency: 0", "concurrency"),
+        (
+            "pattern: '*.csv', after: { rename: 'x-${source.name}' }",
+            "taken again",
+        ),
+        (
+            "pattern: '*.csv', on_fault: { rename: 'a/${source.name}.done' }",
+            "use `move`",
+        ),
+        ("split: pages", "pages"),
+        ("split: elements", "need a `name`"),
+        (
+            "split: { into: elements, name: 'o:order' }",
+            "stands for no namespace",
+        ),
+        ("split: { into: elements, name: order, group: 2 }", "one by one"),
+        ("split: { into: rows, name: order }", "only `elements`"),
+        ("split: { into: items, at: 'a..b' }", "no list of keys"),
+        ("split: { into: lines, at: a }", "only `items`"),
     ] {
         let problem = testing::deployment(registry(), &project("x", settings, "")).err();
         let problem = problem.unwrap_or_else(|| panic!("{settings} is wrong"));

@@ -1,9 +1,11 @@
 //! The settings that every listener on a folder and every sender to one has. A transport adds its own keys by [`split_settings`].
 
+use super::split::SplitSetting;
 use engine::config::{Duration, Node, NodeValue, Spanned, Text};
 use engine::files::Existing;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// A folder whose files are messages.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,16 +30,19 @@ pub(crate) struct FolderConfig {
     pub minimum_age: Option<Duration>,
     /// Leaves files alone whose size has not been the same for this long: writers that use no temporary name.
     pub stable_for: Option<Duration>,
-    /// Most files taken from one look at the folder.
+    /// Most files taken from one look at the folder: those that come meanwhile wait for the next look.
     #[serde(default = "batch")]
     #[schemars(range(min = 1, max = 100_000))]
     pub batch: usize,
-    /// How many files are worked on at once.
+    /// How many files are worked on at once; with `split` how many parts.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub concurrency: usize,
     /// The media type. By default it follows from the name's extension.
     pub content_type: Option<String>,
+    /// Delivers a file in parts rather than as a whole: `rows`, or a mapping with more. Files come one after another then, and
+    /// `concurrency` is that of the parts.
+    pub split: Option<SplitSetting>,
     /// What becomes of a file that was delivered.
     #[serde(default = "done")]
     pub after: Action,
@@ -74,6 +79,40 @@ pub(crate) enum Action {
     /// It gets another path in the same folder: a folder's name, or a path with `${ ... }` such as `done/${source.name}`. A file
     /// that is there already is not replaced; the new one gets a longer name.
     Move(Text),
+    /// It stays in its folder under another name, such as `${source.name}.done`. The pattern must not match the new name.
+    Rename(Text),
+}
+
+impl FolderConfig {
+    /// What tells one listener from another: all settings, but not where they are written.
+    pub(super) fn key(&self, artifact: &str, url: &str) -> String {
+        let action = |action: &Action| match action {
+            Action::Delete => json!("delete"),
+            Action::Move(text) => json!({ "move": text.as_str() }),
+            Action::Rename(text) => json!({ "rename": text.as_str() }),
+        };
+        let time = |time: &Option<Duration>| time.map(|time| time.get().as_nanos().to_string());
+        json!([
+            artifact,
+            url,
+            self.pattern.value,
+            [
+                self.recursive.to_string(),
+                self.every.get().as_nanos().to_string()
+            ],
+            self.sort,
+            time(&self.minimum_age),
+            time(&self.stable_for),
+            [self.batch, self.concurrency],
+            self.content_type,
+            self.split.as_ref().map(|split| split.to_json()),
+            action(&self.after),
+            action(&self.on_fault),
+            self.retry,
+            self.lease.get().as_nanos().to_string(),
+        ])
+        .to_string()
+    }
 }
 
 /// Deliveries of the same file.
@@ -147,7 +186,7 @@ fn second() -> Duration {
 }
 
 fn batch() -> usize {
-    1000
+    10_000
 }
 
 fn one() -> usize {

@@ -4,7 +4,7 @@ use super::claims::Owner;
 use super::config::Sort;
 use super::listener::Settings;
 use super::path;
-use super::serve::Taken;
+use super::serve::{Taken, Work};
 use super::settle::{self, Settled};
 use engine::fault::Fault;
 use engine::files::{Claimed, FileInfo, FileStore};
@@ -13,6 +13,7 @@ use engine::observe::HealthHandle;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -23,7 +24,8 @@ const LIST_MAX: usize = 100_000;
 const CLAIM_AHEAD: usize = 64;
 /// Files of at most so many bytes are read while they are claimed.
 const WHOLE_BYTES: u64 = 64 << 10;
-/// Most files that wait to be settled.
+/// Most files that wait to be settled where that is cheap. Elsewhere it is the concurrency, because what was delivered and is not settled
+/// comes again after a crash.
 const SETTLE_QUEUE: usize = 256;
 /// The longest wait after the folder could not be read.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -54,6 +56,8 @@ pub(crate) struct Folder {
     /// Paths of files that are claimed: a new file of the same name has to wait.
     pub(super) held: Mutex<HashSet<String>>,
     sizes: Mutex<HashMap<String, (u64, Instant)>>,
+    /// How many unnameable files were told of.
+    unnamed: AtomicU64,
     permits: Arc<Semaphore>,
     starting: Mutex<Option<Starting>>,
 }
@@ -70,8 +74,19 @@ impl Folder {
         settings: &Arc<Settings>,
         store: &Arc<dyn FileStore>,
     ) -> (Arc<Self>, Finished) {
-        let (settle, settling) = mpsc::channel(SETTLE_QUEUE);
+        let queue = if store.batches() {
+            SETTLE_QUEUE
+        } else {
+            settings.concurrency.max(1)
+        };
+        let (settle, settling) = mpsc::channel(queue);
         let (alive, finished) = mpsc::channel(1);
+        // Parts are worked on at once instead of files.
+        let files = if settings.split.is_some() {
+            1
+        } else {
+            settings.concurrency
+        };
         let folder = Self {
             gateway: Arc::clone(gateway),
             settings: Arc::clone(settings),
@@ -82,7 +97,8 @@ impl Folder {
             phase: watch::Sender::new(Phase::Running),
             held: Mutex::default(),
             sizes: Mutex::default(),
-            permits: Arc::new(Semaphore::new(settings.concurrency)),
+            unnamed: AtomicU64::new(0),
+            permits: Arc::new(Semaphore::new(files)),
             starting: Mutex::new(Some((settle, settling, alive))),
         };
         (Arc::new(folder), finished)
@@ -101,8 +117,9 @@ impl Folder {
     /// Stops: nothing new is taken, what is worked on has `grace`, the rest is put back.
     pub(super) async fn drain(&self, grace: Duration, finished: &mut Finished) {
         self.phase.send_replace(Phase::Stopping);
-        if tokio::time::timeout(grace, finished.recv()).await.is_err() {
-            self.phase.send_replace(Phase::Halting);
+        let ended = tokio::time::timeout(grace, finished.recv()).await;
+        self.phase.send_replace(Phase::Halting);
+        if ended.is_err() {
             let _ = tokio::time::timeout(RELEASE_TIME, finished.recv()).await;
         }
         self.owner.leave(&*self.store).await;
@@ -128,8 +145,21 @@ impl Folder {
         Ok(full)
     }
 
+    /// Tells of files that were put aside because nobody can name them.
+    fn note_unnamed(&self) {
+        let now = self.store.unnamed();
+        let new = now.saturating_sub(self.unnamed.swap(now, Ordering::Relaxed));
+        if new > 0 {
+            self.gateway.metrics.files_unnamed(&self.settings.artifact, new);
+            self.health.note(format!(
+                "{now} files whose names are not UTF-8 were moved to .failed"
+            ));
+        }
+    }
+
     async fn candidates(&self) -> Result<Vec<FileInfo>, Fault> {
         let mut files = self.store.list("", self.settings.recursive, LIST_MAX).await?;
+        self.note_unnamed();
         {
             let held = self.held.lock();
             files.retain(|file| self.settings.matches(&file.path) && !held.contains(&file.path));
@@ -222,18 +252,32 @@ impl Folder {
         };
         let folder = Arc::clone(self);
         self.gateway.workers.spawn(async move {
-            let settled = tokio::select! {
-                settled = folder.serve(&taken) => settled,
-                () = folder.reached(Phase::Halting) => settle::Fate::Release,
-            };
-            let _ = settle
-                .send(Settled {
-                    file: taken,
-                    fate: settled,
-                })
-                .await;
+            let settled = folder.work(taken).await;
+            let _ = settle.send(settled).await;
             drop(permit);
         });
+    }
+}
+
+impl Folder {
+    async fn work(self: &Arc<Self>, taken: Taken) -> Settled {
+        let file = Arc::new(taken);
+        let (fate, checkpoint) = match &self.settings.split {
+            Some(split) => self.serve_split(&file, split).await,
+            None => {
+                let whole = Work::File(&file);
+                let fate = tokio::select! {
+                    fate = self.serve(&whole) => fate,
+                    () = self.reached(Phase::Halting) => settle::Fate::Release,
+                };
+                (fate, false)
+            }
+        };
+        Settled {
+            file,
+            fate,
+            checkpoint,
+        }
     }
 }
 
@@ -255,8 +299,9 @@ pub(super) fn start(folder: &Arc<Folder>) {
     let (looking, keeping) = (Arc::clone(folder), Arc::clone(folder));
     workers.spawn(async move { look_on(looking, settle).await });
     workers.spawn(async move {
+        let listener = &keeping.settings.artifact;
         tokio::select! {
-            () = keeping.owner.keep(&*keeping.store, &keeping.settings.artifact, &keeping.wake) => {}
+            () = keeping.owner.keep(&*keeping.store, listener, &keeping.wake, &keeping.held) => {}
             () = keeping.reached(Phase::Halting) => {}
         }
     });

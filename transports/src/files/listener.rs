@@ -1,7 +1,9 @@
 //! The listener on a folder: its settings, compiled, and its life.
 
 use super::config::{Action, FolderConfig, RetryConfig, Sort};
+use super::example;
 use super::folder::{self, Folder};
+use super::split::Split;
 use engine::build::Build;
 use engine::config::Text;
 use engine::expression::{Escape, Template};
@@ -32,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) content_type: Option<String>,
     pub(crate) after: Settlement,
     pub(crate) on_fault: Settlement,
+    pub(crate) split: Option<Arc<Split>>,
     pub(crate) retry: RetryConfig,
     pub(crate) lease: Duration,
 }
@@ -43,6 +46,8 @@ pub(crate) enum Settlement {
     Folder(String),
     /// To a path of its own.
     Path(Template),
+    /// To another name in its own folder.
+    Name(Template),
 }
 
 /// Builds the entry of an artifact that receives the files of `store`'s folder. With `wake` the folder is looked at as soon as something
@@ -68,6 +73,10 @@ pub(crate) fn listener(
     }
     let after = settlement(&config.after, cx);
     let on_fault = settlement(&config.on_fault, cx);
+    let split = match &config.split {
+        None => Some(None),
+        Some(setting) => Split::build(setting, cx).map(Arc::new).map(Some),
+    };
     let settings = Settings {
         artifact: Arc::clone(artifact),
         pattern: pattern.ok()?.compile_matcher(),
@@ -82,11 +91,16 @@ pub(crate) fn listener(
         content_type: config.content_type.clone(),
         after: after?,
         on_fault: on_fault?,
+        split: split?,
         retry: config.retry,
         lease: config.lease.get().max(Duration::from_millis(100)),
     };
+    let renames = [&config.after, &config.on_fault].map(|action| is_final(action, config, &settings, cx));
+    if renames.contains(&false) {
+        return None;
+    }
     Some(EntryPoint::Listener(Arc::new(FolderListener {
-        key: format!("{artifact} {} {config:?}", store.url()),
+        key: config.key(artifact, &store.key()),
         settings: Arc::new(settings),
         store,
         wake,
@@ -94,14 +108,32 @@ pub(crate) fn listener(
 }
 
 fn settlement(action: &Action, cx: &mut Build<'_>) -> Option<Settlement> {
-    let Action::Move(text) = action else {
-        return Some(Settlement::Delete);
+    let text = match action {
+        Action::Delete => return Some(Settlement::Delete),
+        Action::Rename(text) => return cx.template(text, Escape::None).map(Settlement::Name),
+        Action::Move(text) => text,
     };
     let template = cx.template(text, Escape::None)?;
     match template.as_literal() {
         None => Some(Settlement::Path(template)),
         Some(folder) => into_folder(&folder, text, cx).map(Settlement::Folder),
     }
+}
+
+/// Whether a renamed file is left alone, as far as that can be known before there is one.
+fn is_final(action: &Action, config: &FolderConfig, settings: &Settings, cx: &mut Build<'_>) -> bool {
+    let Action::Rename(text) = action else { return true };
+    let example = example::of_pattern(&config.pattern.value, &settings.pattern);
+    let renamed = example.and_then(|name| example::renamed(text.as_str(), &name));
+    let problem = match renamed {
+        Some(name) if name.contains('/') => "this leads to another folder: use `move`",
+        Some(name) if settings.matches(&name) => "a file with this name would be taken again",
+        _ => return true,
+    };
+    let help =
+        Some("write a name that the pattern does not match, such as `.${source.name}.done`".to_owned());
+    cx.error("config.bad_value", text.span(), problem, help);
+    false
 }
 
 fn into_folder(folder: &str, text: &Text, cx: &mut Build<'_>) -> Option<String> {

@@ -28,7 +28,7 @@ const TYPES: [(&str, &str); 24] = [
 ];
 
 /// What nobody knows.
-const BINARY: &str = "application/octet-stream";
+pub(super) const BINARY: &str = "application/octet-stream";
 
 /// The media type of a file of this name.
 pub(crate) fn of_name(name: &str) -> &'static str {

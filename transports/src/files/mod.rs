@@ -11,13 +11,15 @@
 mod body;
 mod claims;
 mod config;
+mod example;
 mod folder;
 mod listener;
 mod media;
-mod path;
+pub(crate) mod path;
 mod sender;
 mod serve;
 mod settle;
+mod split;
 
 pub(crate) use config::{FolderConfig, SenderConfig, merged_schema, split_settings};
 pub(crate) use listener::{Wake, listener};

@@ -46,12 +46,29 @@ pub(crate) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// A path below a folder.
+/// A path below a folder; either may be empty.
 pub(crate) fn join(folder: &str, path: &str) -> String {
-    match folder.trim_end_matches('/') {
-        "" => path.to_owned(),
-        folder => format!("{folder}/{path}"),
+    match (folder, path) {
+        ("", path) => path.to_owned(),
+        (folder, "") => folder.to_owned(),
+        (folder, path) => format!("{}/{path}", folder.trim_end_matches('/')),
     }
+}
+
+/// The path of another file in the same folder as `path`.
+///
+/// # Errors
+/// `client.bad_request` where `name` is no name but a path.
+pub(crate) fn beside(path: &str, name: &str) -> Result<String, Fault> {
+    if name.contains('/') {
+        let fault = Fault::new(
+            FaultCode::BadRequest,
+            "The file's new name leads to another folder.",
+        );
+        return Err(fault.with_detail(format!("{name:?}")));
+    }
+    check(name)?;
+    Ok(join(parent(path), name))
 }
 
 /// A path with something before its extension: `orders-1.csv`. The name is cut where it would get too long.
@@ -104,6 +121,14 @@ mod tests {
         ] {
             assert_eq!(check(bad).unwrap_err().name(), "client.bad_request", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn folders_and_paths_join() {
+        assert_eq!(join("", "a"), "a");
+        assert_eq!(join("a", ""), "a");
+        assert_eq!(join("a/", "b/c"), "a/b/c");
+        assert_eq!(join("/", "a"), "/a");
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! One file: delivered, and delivered again while that makes sense.
+//! One file, or one part of it: delivered, and delivered again while that makes sense.
 
 use super::body;
 use super::folder::{Folder, Phase};
+use super::listener::Settings;
 use super::media;
 use super::path;
 use super::settle::Fate;
+use super::split::PartWork;
 use bytes::Bytes;
 use engine::fault::{Fault, FaultCode};
 use engine::files::FileInfo;
@@ -28,12 +30,13 @@ impl Taken {
         Self { file, claim, content }
     }
 
+    /// Its content, where it was small enough to be read at once.
+    pub(super) fn content(&self) -> Option<&Bytes> {
+        self.content.as_ref()
+    }
+
     /// What expressions read as `source`.
     pub(super) fn source(&self) -> Json {
-        let modified = self
-            .file
-            .modified
-            .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
         let path = &self.file.path;
         let size = self
             .content
@@ -44,14 +47,30 @@ impl Taken {
             "path": path,
             "folder": path::parent(path),
             "size": size,
-            "modified": modified.map(|at| at.to_string()),
+            "modified": self.file.modified_text(),
         })
     }
 }
 
+/// What is delivered.
+pub(super) enum Work<'a> {
+    /// A whole file.
+    File(&'a Taken),
+    /// A part of one.
+    Part(&'a PartWork),
+}
+
+impl Settings {
+    /// The media type of a file.
+    pub(super) fn media_type(&self, taken: &Taken) -> &str {
+        let by_name = || media::of_name(path::name(&taken.file.path));
+        self.content_type.as_deref().unwrap_or_else(by_name)
+    }
+}
+
 impl Folder {
-    /// Delivers a file until it is clear what becomes of it.
-    pub(super) async fn serve(&self, taken: &Taken) -> Fate {
+    /// Delivers something until it is clear what becomes of it.
+    pub(super) async fn serve(&self, work: &Work<'_>) -> Fate {
         let retry = self.settings.retry;
         let longest = retry.backoff_max.get().max(Duration::from_millis(1));
         let mut pause = retry.backoff.get().min(longest);
@@ -61,7 +80,7 @@ impl Folder {
                 return Fate::Release;
             }
             let again = retry.attempts == 0 || attempt < retry.attempts;
-            match self.deliver(taken, again).await {
+            match self.deliver(work, again).await {
                 Settled::Done(_) | Settled::DeadLettered(_) => return Fate::Done,
                 Settled::Failed(fault) if again && fault.worth_redelivery() => {
                     attempt = attempt.saturating_add(1);
@@ -77,8 +96,12 @@ impl Folder {
         }
     }
 
-    async fn deliver(&self, taken: &Taken, redelivers: bool) -> Settled {
-        let message = match self.message(taken).await {
+    async fn deliver(&self, work: &Work<'_>, redelivers: bool) -> Settled {
+        let (message, source) = match work {
+            Work::File(taken) => (self.message(taken).await, taken.source()),
+            Work::Part(part) => (Ok(part_message(part)), part.source()),
+        };
+        let message = match message {
             Ok(message) => message,
             Err(fault) if fault.code() == FaultCode::NotFound => return Settled::Failed(fault),
             Err(fault) => return Settled::Later(fault),
@@ -86,7 +109,7 @@ impl Folder {
         let delivery = Delivery {
             artifact: self.settings.artifact.clone(),
             message,
-            source: taken.source(),
+            source,
             redelivers,
             ..Delivery::default()
         };
@@ -95,8 +118,7 @@ impl Folder {
 
     async fn message(&self, taken: &Taken) -> Result<Message, Fault> {
         let mut message = Message::default();
-        let by_name = || media::of_name(path::name(&taken.file.path));
-        message.set_content_type(self.settings.content_type.as_deref().unwrap_or_else(by_name));
+        message.set_content_type(self.settings.media_type(taken));
         message.payload = match &taken.content {
             Some(content) => Payload::bytes(content.clone()),
             None => {
@@ -112,4 +134,11 @@ impl Folder {
         };
         Ok(message)
     }
+}
+
+fn part_message(part: &PartWork) -> Message {
+    let mut message = Message::default();
+    message.set_content_type(part.media_type());
+    message.payload = Payload::bytes(part.bytes().clone());
+    message
 }

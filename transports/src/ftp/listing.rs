@@ -3,7 +3,7 @@
 
 use super::session::{Session, is_unavailable};
 use crate::remote::failure::Failure;
-use crate::remote::path::listed;
+use crate::remote::protocol::Entry;
 use engine::files::FileInfo;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -17,24 +17,19 @@ const LINE_BYTES_MAX: u64 = 16 * 1024;
 /// LIST tells minutes: a file is at most this much younger than it says, in milliseconds.
 const MINUTE: i64 = 60_000;
 
-/// One entry of a folder.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Entry {
-    File(FileInfo),
-    Folder(String),
-}
-
 /// The entries of a folder, at most `limit` lines of it; nothing where there is no such folder.
 pub(super) async fn entries(
     session: &mut Session,
     folder: &str,
     limit: usize,
+    hidden: bool,
 ) -> Result<Vec<Entry>, Failure> {
-    // LIST understands wildcards and options in its argument, so the folder is made the current one instead.
+    // LIST understands wildcards and options in its argument, so the folder is made the current one instead. MLSD tells all names.
     let (command, parse): (_, fn(&str) -> Option<Entry>) = if session.mlst {
         (format!("MLSD {folder}"), machine_line)
     } else {
         match session.ftp.cwd(folder).await {
+            Ok(()) if hidden => ("LIST -a".to_owned(), list_line),
             Ok(()) => ("LIST".to_owned(), list_line),
             Err(error) if is_unavailable(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
@@ -72,8 +67,25 @@ async fn lines(session: &mut Session, command: String, limit: usize) -> Result<V
 }
 
 /// `type=file;size=12;modify=20260102030405; orders.csv`
-pub(super) fn machine_line(line: &str) -> Option<Entry> {
+fn machine_line(line: &str) -> Option<Entry> {
     let (facts, name) = line.trim_start().split_once(' ')?;
+    let (kind, file) = machine_facts(facts);
+    let path = name.to_owned();
+    match kind.as_str() {
+        "dir" => Some(Entry::Folder(path)),
+        "file" => Some(Entry::File(FileInfo { path, ..file })),
+        _ => None,
+    }
+}
+
+/// The facts about one file, whatever its name in the line; `None` where it is none.
+pub(super) fn machine_file(line: &str) -> Option<FileInfo> {
+    let (facts, _) = line.trim_start().split_once(' ')?;
+    let (kind, file) = machine_facts(facts);
+    (kind == "file").then_some(file)
+}
+
+fn machine_facts(facts: &str) -> (String, FileInfo) {
     let mut kind = String::new();
     let mut file = FileInfo::default();
     for (fact, value) in facts.split(';').filter_map(|fact| fact.split_once('=')) {
@@ -84,19 +96,11 @@ pub(super) fn machine_line(line: &str) -> Option<Entry> {
             _ => {}
         }
     }
-    let name = name.rsplit('/').next().filter(|name| listed(name))?;
-    match kind.as_str() {
-        "dir" => Some(Entry::Folder(name.to_owned())),
-        "file" => {
-            name.clone_into(&mut file.path);
-            Some(Entry::File(file))
-        }
-        _ => None,
-    }
+    (kind, file)
 }
 
 /// `20260102030405`, with or without a fraction, in UTC (RFC 3659 section 2.3).
-pub(super) fn machine_time(text: &str) -> Option<i64> {
+fn machine_time(text: &str) -> Option<i64> {
     let whole = text.get(..14)?;
     let time = DateTime::strptime("%Y%m%d%H%M%S", whole).ok()?;
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
@@ -106,7 +110,7 @@ fn list_line(line: &str) -> Option<Entry> {
     let file = ListParser::parse_posix(line)
         .or_else(|_| ListParser::parse_dos(line))
         .ok()?;
-    let name = Some(file.name()).filter(|name| listed(name))?.to_owned();
+    let name = file.name().to_owned();
     if file.is_directory() {
         return Some(Entry::Folder(name));
     }
@@ -137,15 +141,16 @@ mod tests {
         };
         assert_eq!(file, Some(Entry::File(expected)));
         assert_eq!(machine_line("Type=dir; in"), Some(Entry::Folder("in".to_owned())));
-        for left_out in [
-            "type=cdir; .",
-            "type=OS.unix=symlink; x",
-            "type=file; ..",
-            "nonsense",
-            "",
-        ] {
+        for left_out in ["type=cdir; .", "type=OS.unix=symlink; x", "nonsense", ""] {
             assert_eq!(machine_line(left_out), None, "{left_out}");
         }
+    }
+
+    #[test]
+    fn facts_count_whatever_the_name() {
+        let file = machine_file(" type=file;size=7; /out/.mediary-1.part");
+        assert_eq!(file.map(|file| file.size), Some(7));
+        assert_eq!(machine_file("type=dir; /out"), None);
     }
 
     #[test]

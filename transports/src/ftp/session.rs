@@ -1,8 +1,9 @@
 //! One logged-in control connection: connecting in the three ways, what the server can do, and its replies as faults.
 
 use super::settings::{Security, Settings};
+use crate::files::path::join;
 use crate::remote::failure::{Failure, unreachable};
-use crate::remote::path::join;
+use crate::remote::protocol::At;
 use crate::remote::sessions::Open;
 use engine::fault::{Fault, FaultCode};
 use engine::mediator::BoxFuture;
@@ -25,14 +26,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The server's path for one below a folder, which itself is absolute or starts at the login's home.
-    pub(super) fn absolute(&self, folder: &str, path: &str) -> String {
-        let folder = if folder.starts_with('/') {
-            folder.to_owned()
+    /// The server's path.
+    pub(super) fn absolute(&self, at: At<'_>) -> String {
+        let folder = if at.folder.starts_with('/') {
+            at.folder.to_owned()
         } else {
-            join(&self.home, folder)
+            join(&self.home, at.folder)
         };
-        join(&folder, path)
+        join(&folder, at.path)
     }
 }
 

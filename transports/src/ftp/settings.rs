@@ -1,7 +1,9 @@
 //! `connections: { NAME: { ftp: ... } }`
 
-use super::connection::FtpConnection;
+use super::session::Opener;
 use crate::http::tls::{ClientTls, Verification, client_config};
+use crate::remote::folder::Connection;
+use crate::remote::settings::usable;
 use engine::build::Build;
 use engine::config::{Duration, Node, SecretText, Spanned};
 use engine::registry::ConnectionSpec;
@@ -119,16 +121,8 @@ pub(super) const CONNECTION: ConnectionSpec = ConnectionSpec {
 
 fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Any + Send + Sync>> {
     let config: FtpConnectionConfig = cx.read(node)?;
-    for text in [&config.host, &config.user] {
-        if text.value.is_empty() || text.value.chars().any(char::is_control) {
-            cx.error(
-                "config.bad_value",
-                text.span,
-                "this is empty or has a control character",
-                None,
-            );
-            return None;
-        }
+    if !usable(&config.host, cx) || !usable(&config.user, cx) {
+        return None;
     }
     if config.password.expose().chars().any(char::is_control) {
         cx.error(
@@ -151,11 +145,11 @@ fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Any
         }
     };
     let key = key(name, &config, ca.as_deref());
-    let connections_max = config.connections_max;
-    let settings = settings(config, security);
+    let (connections_max, timeout) = (config.connections_max, config.timeout.get());
+    let opener = Opener(settings(config, security));
     let connection = cx
         .state
-        .get_or_insert(key, || FtpConnection::new(settings, connections_max));
+        .get_or_insert(key, || Connection::new(opener, connections_max, timeout));
     Some(connection)
 }
 

@@ -3,10 +3,12 @@
 use super::session::{Opener, Session, is_unavailable};
 use crate::remote::content::{CHUNK_BYTES, Feed, channel};
 use crate::remote::failure::{Failure, not_found};
+use crate::remote::protocol::At;
 use crate::remote::replay::Replay;
+use crate::remote::resumes::Resumes;
 use crate::remote::sessions::{Lease, Sessions, within};
 use bytes::{Bytes, BytesMut};
-use engine::fault::{Fault, FaultCode};
+use engine::fault::Fault;
 use engine::files::Content;
 use engine::payload::Body;
 use http_body_util::BodyExt;
@@ -15,10 +17,6 @@ use std::time::Duration;
 use suppaftp::tokio::{AsyncRustlsStream, TransferStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How often a transfer goes on without having got any further in between.
-const RESUMES_MAX: u32 = 7;
-/// The pause before the first of them; each is twice the one before. Together some six seconds, time for a server to restart.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How much of an upload is kept to be sent again: more than the buffers of both systems hold on the way.
 const KEEP_BYTES: u64 = 8 << 20;
 
@@ -28,14 +26,13 @@ type FtpLease = Lease<Opener>;
 /// Starts a download.
 pub(super) async fn download(
     sessions: &Arc<Sessions<Opener>>,
-    folder: &str,
-    path: &str,
+    at: At<'_>,
     offset: u64,
     limit: Duration,
 ) -> Result<Content, Fault> {
-    let mut lease = sessions.lease().await?;
+    let mut lease = sessions.transfer().await?;
     let transfer = loop {
-        let path = lease.session.absolute(folder, path);
+        let path = lease.session.absolute(at);
         match within(limit, retrieve(&mut lease.session, &path, offset)).await {
             Ok(transfer) => break transfer,
             Err(failure) if failure.broken && lease.reused => lease = lease.replace().await?,
@@ -49,10 +46,10 @@ pub(super) async fn download(
     };
     let download = Download {
         sessions: Arc::clone(sessions),
-        path: lease.session.absolute(folder, path),
+        path: lease.session.absolute(at),
         offset,
         limit,
-        resumes: 0,
+        resumes: Resumes::default(),
     };
     let (feed, content) = channel();
     tokio::spawn(download.run(lease, transfer, feed));
@@ -74,17 +71,13 @@ fn position(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-fn pause(resumes: u32) -> Duration {
-    PAUSE * 2_u32.pow(resumes.min(RESUMES_MAX))
-}
-
 /// A download under way, in its own task.
 struct Download {
     sessions: Arc<Sessions<Opener>>,
     path: String,
     offset: u64,
     limit: Duration,
-    resumes: u32,
+    resumes: Resumes,
 }
 
 /// How a data connection ended.
@@ -122,7 +115,7 @@ impl Download {
                 Ok(0) => break,
                 Ok(count) => {
                     self.offset += count as u64;
-                    self.resumes = 0;
+                    self.resumes.advanced();
                     if !feed.push(chunk.freeze()).await {
                         return End::Unwanted;
                     }
@@ -138,12 +131,10 @@ impl Download {
     }
 
     async fn resume(&mut self, mut failure: Failure) -> Result<(FtpLease, Transfer), Fault> {
-        while self.resumes < RESUMES_MAX {
-            tokio::time::sleep(pause(self.resumes)).await;
-            self.resumes += 1;
+        while self.resumes.wait().await {
             match self.reopen().await {
                 Ok(opened) => return Ok(opened),
-                Err(again) if again.broken || again.fault.code() == FaultCode::Connect => failure = again,
+                Err(again) if again.may_pass() => failure = again,
                 Err(refused) => return Err(refused.fault),
             }
         }
@@ -151,7 +142,7 @@ impl Download {
     }
 
     async fn reopen(&self) -> Result<(FtpLease, Transfer), Failure> {
-        let mut lease = self.sessions.fresh().await?;
+        let mut lease = self.sessions.fresh_transfer().await?;
         let transfer = within(self.limit, retrieve(&mut lease.session, &self.path, self.offset)).await?;
         Ok((lease, transfer))
     }
@@ -164,7 +155,7 @@ pub(super) struct Upload {
     limit: Duration,
     append: bool,
     replay: Replay,
-    resumes: u32,
+    resumes: Resumes,
     open: Option<(FtpLease, Transfer)>,
 }
 
@@ -176,14 +167,14 @@ impl Upload {
             limit,
             append,
             replay: Replay::default(),
-            resumes: 0,
+            resumes: Resumes::default(),
             open: None,
         }
     }
 
     /// Opens the data connection, so that a refusal is known before the body is touched.
     pub(super) async fn open(mut self) -> Result<Self, (Self, Failure)> {
-        let mut lease = match self.sessions.lease().await {
+        let mut lease = match self.sessions.transfer().await {
             Ok(lease) => lease,
             Err(fault) => return Err((self, unusable(fault))),
         };
@@ -269,12 +260,10 @@ impl Upload {
     async fn resume(&mut self, mut failure: Failure) -> Result<(), Fault> {
         self.open = None;
         // Nobody knows how much of it was appended, and appending twice is worse than failing.
-        while !self.append && self.resumes < RESUMES_MAX {
-            tokio::time::sleep(pause(self.resumes)).await;
-            self.resumes += 1;
+        while !self.append && self.resumes.wait().await {
             match self.reopen().await {
                 Ok(()) => return Ok(()),
-                Err(again) if again.broken || again.fault.code() == FaultCode::Connect => failure = again,
+                Err(again) if again.may_pass() => failure = again,
                 Err(refused) => return Err(refused.fault),
             }
         }
@@ -282,7 +271,7 @@ impl Upload {
     }
 
     async fn reopen(&mut self) -> Result<(), Failure> {
-        let mut lease = self.sessions.fresh().await?;
+        let mut lease = self.sessions.fresh_transfer().await?;
         let there = within(self.limit, size(&mut lease.session, &self.path)).await?;
         // What the server has is trusted as far as the rest is kept; it wrote in order.
         let (offset, rest) = match there.and_then(|there| Some((there, self.replay.since(there)?))) {

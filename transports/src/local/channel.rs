@@ -1,12 +1,14 @@
 //! A bounded queue with a name, shared by those who send to it and those who receive, over reloads.
 
+use engine::deployment::Deployment;
 use engine::fault::{Fault, FaultCode};
+use engine::gateway::Gateway;
 use engine::message::Message;
 use engine::transport::SendError;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, oneshot};
 
 /// What a caller waits for.
@@ -18,8 +20,12 @@ pub(super) struct Parcel {
     pub(super) id: Arc<str>,
     pub(super) traceparent: Option<String>,
     pub(super) source: Json,
-    /// Who waits; nobody where it is one way.
+    /// Whether the sender only wants to know that the message is kept or dealt with.
+    pub(super) one_way: bool,
+    /// Who waits for the end; nobody where the sender has gone on.
     pub(super) reply: Option<Reply>,
+    /// The deployment that serves it, even if a reload comes before its turn.
+    pub(super) deployment: Option<Arc<Deployment>>,
 }
 
 /// The queue.
@@ -32,15 +38,15 @@ pub(super) struct Channel {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Parcel>,
-    /// Those who receive, each with the most messages that it lets wait and the largest body of one.
+    /// Those who receive, each with the most messages that it lets wait.
     receivers: Vec<Receiver>,
     next: u64,
 }
 
-#[derive(Clone, Copy)]
 struct Receiver {
     id: u64,
     capacity: usize,
+    gateway: Weak<Gateway>,
 }
 
 impl Channel {
@@ -53,11 +59,15 @@ impl Channel {
     }
 
     /// Opens the queue for a receiver. Where there are several, the newest one's capacity counts.
-    pub(super) fn open(&self, capacity: usize) -> u64 {
+    pub(super) fn open(&self, capacity: usize, gateway: &Arc<Gateway>) -> u64 {
         let mut state = self.state.lock();
         state.next += 1;
         let id = state.next;
-        state.receivers.push(Receiver { id, capacity });
+        state.receivers.push(Receiver {
+            id,
+            capacity,
+            gateway: Arc::downgrade(gateway),
+        });
         id
     }
 
@@ -70,10 +80,10 @@ impl Channel {
 
     /// Whether somebody receives and there is room; asked before work is put into a message.
     pub(super) fn check(&self) -> Result<(), Fault> {
-        self.admits(&self.state.lock())
+        self.admits(&self.state.lock()).map(drop)
     }
 
-    fn admits(&self, state: &State) -> Result<(), Fault> {
+    fn admits<'a>(&self, state: &'a State) -> Result<&'a Receiver, Fault> {
         let Some(receiver) = state.receivers.last() else {
             let detail = format!("nothing receives from `local://{}`", self.name);
             return Err(Fault::new(FaultCode::Connect, "The backend cannot be reached.").with_detail(detail));
@@ -82,18 +92,22 @@ impl Channel {
             let detail = format!("{} messages wait in `local://{}`", state.queue.len(), self.name);
             return Err(Fault::new(FaultCode::Overloaded, "The queue is full.").with_detail(detail));
         }
-        Ok(())
+        Ok(receiver)
     }
 
     /// Puts a message in, or gives it back.
-    pub(super) fn put(&self, parcel: Parcel) -> Result<(), SendError> {
+    pub(super) fn put(&self, mut parcel: Parcel) -> Result<(), SendError> {
         let mut state = self.state.lock();
-        if let Err(fault) = self.admits(&state) {
-            return Err(SendError {
-                fault,
-                unsent: Some(Box::new(parcel.message)),
-            });
-        }
+        let gateway = match self.admits(&state) {
+            Ok(receiver) => receiver.gateway.upgrade(),
+            Err(fault) => {
+                return Err(SendError {
+                    fault,
+                    unsent: Some(Box::new(parcel.message)),
+                });
+            }
+        };
+        parcel.deployment = gateway.map(|gateway| gateway.deployment());
         state.queue.push_back(parcel);
         drop(state);
         self.filled.notify_one();

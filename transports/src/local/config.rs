@@ -5,11 +5,12 @@ use super::channel::Channel;
 use super::listener::{Local, Settings};
 use super::sender::LocalSender;
 use engine::build::Build;
-use engine::config::{Node, Spanned};
+use engine::config::{Node, Span, Spanned, suggestion};
 use engine::registry::EntryPoint;
 use engine::transport::Sender;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A name to receive from.
@@ -34,6 +35,18 @@ pub(super) struct LocalEntryConfig {
 pub(super) struct LocalSenderConfig {
     /// The name that an artifact receives from, as it is or as `local://NAME`.
     pub name: Spanned<String>,
+    /// Whether `send` waits until the message has been served, or is a dead letter, and fails where it failed. With `false` it goes on as
+    /// soon as the message is in the queue: a crash loses it then, and so does a fault where the artifact has no `dead_letter`.
+    #[serde(default = "wait")]
+    pub wait: bool,
+}
+
+/// The names that artifacts of a project receive from.
+#[derive(Default)]
+struct Received(BTreeSet<Arc<str>>);
+
+fn wait() -> bool {
+    true
 }
 
 fn capacity() -> usize {
@@ -52,6 +65,7 @@ pub(super) fn entry(artifact: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Opt
         capacity: config.capacity,
         concurrency: config.concurrency,
     };
+    cx.notes::<Received>().0.insert(Arc::clone(&name));
     let channel = channel(&name, cx);
     let local = Local::new(Arc::clone(artifact), channel, settings);
     Some(EntryPoint::Listener(Arc::new(local)))
@@ -66,7 +80,20 @@ pub(super) fn sender(node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sender>>
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
         .map_or(text.as_str(), |(_, name)| name);
     let name = checked(name, &config.name, cx)?;
-    Some(Arc::new(LocalSender::new(channel(&name, cx))))
+    let (sent_to, span) = (Arc::clone(&name), config.name.span);
+    cx.at_end(move |cx| check_received(&sent_to, span, cx));
+    Some(Arc::new(LocalSender::new(channel(&name, cx), config.wait)))
+}
+
+/// Somebody has to receive what is sent.
+fn check_received(name: &Arc<str>, span: Span, cx: &mut Build<'_>) {
+    let received = &cx.notes::<Received>().0;
+    if !received.contains(name) {
+        let help = suggestion(name, received.iter().map(|name| &**name));
+        let help = help.or_else(|| Some(format!("give a proxy `from: {{ local: {name} }}`")));
+        let problem = format!("nothing receives from `local://{name}`");
+        cx.error("config.unknown_reference", span, problem, help);
+    }
 }
 
 /// The queue of this name, that of the running deployment where there is one.

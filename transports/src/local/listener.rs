@@ -6,6 +6,7 @@ use engine::gateway::Gateway;
 use engine::mediator::BoxFuture;
 use engine::message::{Message, StartLine};
 use engine::transport::{Delivery, Listener, RunningListener, Settled};
+use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -68,7 +69,7 @@ impl Listener for Local {
                 gateway: Arc::clone(gateway),
                 free: Arc::new(Semaphore::new(self.settings.concurrency)),
                 concurrency: self.settings.concurrency,
-                receiver: self.channel.open(self.settings.capacity),
+                receiver: self.channel.open(self.settings.capacity, gateway),
                 stop: watch::Sender::new(false),
             });
             let health = gateway.health.register(&self.artifact);
@@ -123,10 +124,13 @@ impl Receiving {
     async fn serve(&self, mut parcel: Parcel) {
         parcel.message.start = StartLine::Event;
         match parcel.reply.take() {
-            None => self.serve_one_way(parcel).await,
+            None => self.serve_alone(parcel).await,
             Some(reply) => {
-                let outcome = match self.gateway.deliver(self.delivery(parcel)).await {
+                let one_way = parcel.one_way;
+                let outcome = match self.deliver(parcel).await {
                     Settled::Done(reply) => Ok(reply),
+                    // It is kept: that is all that the sender wants.
+                    Settled::DeadLettered(_) if one_way => Ok(Message::response(StatusCode::ACCEPTED)),
                     Settled::DeadLettered(fault) | Settled::Failed(fault) | Settled::Later(fault) => {
                         Err(fault)
                     }
@@ -138,11 +142,11 @@ impl Receiving {
     }
 
     /// Nobody else keeps the message: while the gateway cannot take it, it is delivered again.
-    async fn serve_one_way(&self, mut parcel: Parcel) {
+    async fn serve_alone(&self, mut parcel: Parcel) {
         let mut pause = PAUSE_MIN;
         loop {
             let again = copy(&parcel);
-            match self.gateway.deliver(self.delivery(parcel)).await {
+            match self.deliver(parcel).await {
                 Settled::Done(_) | Settled::DeadLettered(_) => return,
                 Settled::Failed(fault) => return self.lost(&again.id, &fault),
                 Settled::Later(_) => sleep(pause).await,
@@ -150,6 +154,14 @@ impl Receiving {
             parcel = again;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Delivers in the deployment that the message was accepted in, where that serves it: a reload must not take its artifact away.
+    async fn deliver(&self, mut parcel: Parcel) -> Settled {
+        let accepted = parcel.deployment.take();
+        let accepted = accepted.filter(|deployment| deployment.entries.contains_key(&self.artifact));
+        let deployment = accepted.unwrap_or_else(|| self.gateway.deployment());
+        self.gateway.deliver_in(deployment, self.delivery(parcel)).await
     }
 
     fn delivery(&self, parcel: Parcel) -> Delivery {
@@ -204,7 +216,9 @@ fn copy(parcel: &Parcel) -> Parcel {
         id: Arc::clone(&parcel.id),
         traceparent: parcel.traceparent.clone(),
         source: parcel.source.clone(),
+        one_way: parcel.one_way,
         reply: None,
+        deployment: parcel.deployment.clone(),
     }
 }
 

@@ -20,13 +20,15 @@ pub(crate) const SPEC: TransportSpec = TransportSpec {
     name: "local",
     docs: "Between artifacts of one process, without a network.\n\n\
            A proxy receives what is sent to a name (`from: { local: orders }`); an endpoint sends to it (`local: orders`, \
-           `local://orders`). `call` waits for the reply and gets the fault where the other artifact fails; `send` goes on as soon as the \
-           queue has taken the message. A full queue is the fault `gateway.overloaded`, a name that nobody receives from \
-           `backend.connect`; in both cases nothing was sent, and `retry` and `failover` may try again. Several artifacts that receive from \
-           one name take turns. Artifacts that send to each other in a circle end at their deadlines.\n\n\
-           The queue is memory. At the end of the process what it holds is still delivered within the grace time; in a crash it is lost. \
-           A message that must survive belongs in a store. A message of `send` whose steps fail goes to the receiving artifact's \
-           `dead_letter`; without one it is lost, and the log says so.\n\n\
+           `local://orders`). `call` waits for the reply, `send` until the message has been served; both get the fault where the other \
+           artifact fails. For `send` a message that became a dead letter there is kept, and so no fault. A full queue is the fault \
+           `gateway.overloaded`; nothing was sent then, and `retry` and `failover` may try again. A name that no artifact receives from is \
+           a mistake of the project. Several artifacts that receive from one name take turns. Artifacts that send to each other in a \
+           circle end at their deadlines.\n\n\
+           The queue is memory, but as the sender waits nothing is lost with it: after a crash a message comes again from where the sender \
+           had it. With `wait: false` `send` goes on as soon as the queue has taken the message. What the queue holds is then served at \
+           the end of the process, or when a reload removes the artifact, within the grace time; a crash loses it. A message that must \
+           survive belongs in a store.\n\n\
            Headers and body come as they were sent, the correlation id goes on. `source.name` is the name, `source.method`, `source.path` and \
            `source.query` are those of the step that sent, `source.one_way` says whether nobody waits.",
     listener: None,

@@ -12,19 +12,21 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-/// Largest body of a one-way message: it waits in memory, while the sender has gone on.
+/// Largest body of a message that nobody waits for: it is in memory, while the sender has gone on.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
 /// Sends to one name.
 pub(super) struct LocalSender {
     channel: Arc<Channel>,
     label: String,
+    /// Whether a one-way message is waited for.
+    wait: bool,
 }
 
 impl LocalSender {
-    pub(super) fn new(channel: Arc<Channel>) -> Self {
+    pub(super) fn new(channel: Arc<Channel>, wait: bool) -> Self {
         let label = format!("local://{}", channel.name);
-        Self { channel, label }
+        Self { channel, label, wait }
     }
 
     async fn call(&self, parcel: Parcel, context: &SendContext) -> Result<Message, SendError> {
@@ -92,9 +94,11 @@ impl Sender for LocalSender {
                 traceparent: traceparent(&message),
                 id: Arc::clone(&context.id),
                 message,
+                one_way: context.one_way,
                 reply: None,
+                deployment: None,
             };
-            match context.one_way {
+            match context.one_way && !self.wait {
                 true => self.queue(parcel).await,
                 false => self.call(parcel, context).await,
             }

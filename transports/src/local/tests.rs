@@ -6,7 +6,7 @@ use engine::endpoint::EndpointRef;
 use engine::exchange::Exchange;
 use engine::fault::{Fault, FaultCode};
 use engine::gateway::Gateway;
-use engine::mediator::{AsyncMediator, BoxFuture, Flow, StepKind, asynchronous};
+use engine::mediator::{AsyncMediator, BoxFuture, Flow, Mediator, StepKind, asynchronous, sync};
 use engine::message::Message;
 use engine::payload::Payload;
 use engine::registry::{Registry, StepConfig, StepSpec};
@@ -88,7 +88,31 @@ impl AsyncMediator for Keep {
     }
 }
 
-static STEPS: &[StepSpec] = &[StepSpec::of::<Forward>(), StepSpec::of::<Keep>()];
+/// `- fail: {}`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Fail {}
+
+impl StepConfig for Fail {
+    const NAME: &'static str = "fail";
+    const EXAMPLE: &'static str = "";
+
+    fn build(self, _: &mut Build<'_>) -> Option<StepKind> {
+        Some(sync(self))
+    }
+}
+
+impl Mediator for Fail {
+    fn mediate(&self, _: &mut Exchange) -> Result<Flow, Fault> {
+        Err(Fault::new(FaultCode::Validation, "No."))
+    }
+}
+
+static STEPS: &[StepSpec] = &[
+    StepSpec::of::<Forward>(),
+    StepSpec::of::<Keep>(),
+    StepSpec::of::<Fail>(),
+];
 
 fn built(yaml: &str) -> Result<engine::deployment::Deployment, String> {
     let registry = Registry {
@@ -99,12 +123,16 @@ fn built(yaml: &str) -> Result<engine::deployment::Deployment, String> {
     engine::testing::deployment(registry, yaml)
 }
 
-/// A gateway that has bound the project. No network listener: ports are 0 and unused.
-async fn gateway(proxies: &str) -> Arc<Gateway> {
+fn built_proxies(proxies: &str) -> engine::deployment::Deployment {
     let yaml = format!(
         "settings:\n  listeners: {{ http: {{ port: 0, address: 127.0.0.1 }} }}\n  management: {{ port: 0 }}\nproxies:\n{proxies}"
     );
-    let deployment = built(&yaml).unwrap_or_else(|problems| panic!("{problems}"));
+    built(&yaml).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A gateway that has bound the project. No network listener: ports are 0 and unused.
+async fn gateway(proxies: &str) -> Arc<Gateway> {
+    let deployment = built_proxies(proxies);
     let workers = Workers::start(2).unwrap();
     let gateway = Gateway::new(deployment, Arc::default(), Arc::default(), workers, None);
     gateway.bind().await.unwrap();
@@ -153,17 +181,59 @@ async fn a_call_gets_the_reply() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_receives_from_is_a_fault() {
-    let gateway = gateway("  a: { from: { local: a }, to: { local: nobody } }\n").await;
-    let settled = deliver(&gateway, "proxies.a", "hello").await;
-    assert_eq!(code(&settled), Some(FaultCode::Connect));
+async fn a_send_waits_and_learns_of_the_fault_but_not_of_a_dead_letter() {
+    let gateway = gateway(
+        "  a: { from: { local: a }, steps: [ { forward: { to: 'local://b' } } ] }
+  b: { from: { local: b }, steps: [ { keep: { milliseconds: 20 } }, { fail: {} } ] }
+  c: { from: { local: c }, steps: [ { forward: { to: 'local://d' } } ] }
+  d: { from: { local: d }, dead_letter: dead, steps: [ { keep: { milliseconds: 20 } }, { fail: {} } ] }
+stores: { dead: { memory: {} } }\n",
+    )
+    .await;
+    let settled = deliver(&gateway, "proxies.a", "waited 1").await;
+    assert_eq!(
+        code(&settled),
+        Some(FaultCode::Validation),
+        "the sender may do something about it"
+    );
+    let settled = deliver(&gateway, "proxies.c", "waited 2").await;
+    assert!(matches!(settled, Settled::Done(_)), "{settled:?}");
+    assert_eq!(
+        kept("waited"),
+        ["waited 1", "waited 2"],
+        "it was served before the sender went on"
+    );
+    let dead = gateway.deployment().stores["dead"].list(None, 2).await.unwrap();
+    assert_eq!((dead.len(), &dead[0].body[..]), (1, &b"waited 2"[..]));
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn what_is_queued_is_served_when_a_reload_removes_the_artifact() {
+    let sender = "  a: { from: { local: a }, steps: [ { forward: { to: { local: { name: gone, wait: false } } } } ] }\n";
+    let receiver = "  gone: { from: { local: { name: gone, concurrency: 1 } }, steps: [ { keep: { milliseconds: 100 } } ] }\n";
+    let gateway = gateway(&format!("{sender}{receiver}")).await;
+    for number in 0..4 {
+        let settled = deliver(&gateway, "proxies.a", &format!("removed {number}")).await;
+        assert!(matches!(settled, Settled::Done(_)), "{settled:?}");
+    }
+    let without =
+        built_proxies("  other: { from: { local: other }, steps: [ { keep: { milliseconds: 1 } } ] }\n");
+    gateway.reload(without).await.unwrap();
+    let served = async {
+        while kept("removed").len() < 4 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let served = tokio::time::timeout(Duration::from_secs(10), served).await;
+    assert!(served.is_ok(), "{:?}", kept("removed"));
     gateway.drain().await;
 }
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_a_drain_delivers_what_is_queued() {
     let gateway = gateway(
-        "  a: { from: { local: a }, steps: [ { forward: { to: 'local://slow' } } ] }
+        "  a: { from: { local: a }, steps: [ { forward: { to: { local: { name: slow, wait: false } } } } ] }
   slow: { from: { local: { name: slow, capacity: 2, concurrency: 1 } }, steps: [ { keep: { milliseconds: 300 } } ] }\n",
     )
     .await;
@@ -197,6 +267,18 @@ async fn a_circle_ends_at_the_deadline() {
         "{settled:?}"
     );
     gateway.drain().await;
+}
+
+#[test]
+fn a_name_that_nobody_receives_from_is_said_at_load() {
+    let problems = built("proxies:\n  a: { from: { local: orders }, to: 'local://order' }\n").err();
+    let problems = problems.unwrap_or_default();
+    assert!(
+        problems.contains("nothing receives from `local://order`")
+            && problems.contains("did you mean `orders`"),
+        "{problems}"
+    );
+    assert!(problems.contains("test.yaml:2:37"), "{problems}");
 }
 
 #[test]

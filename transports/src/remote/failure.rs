@@ -32,6 +32,19 @@ impl Failure {
             broken: false,
         }
     }
+
+    /// Whether another session may get further.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.broken || is_away(&self.fault)
+    }
+}
+
+/// Whether a fault says that the server could not be asked, or did not answer.
+pub(crate) fn is_away(fault: &Fault) -> bool {
+    matches!(
+        fault.code(),
+        FaultCode::Connect | FaultCode::ConnectionLost | FaultCode::Timeout
+    )
 }
 
 impl From<Fault> for Failure {

@@ -1,5 +1,7 @@
 //! Logged-in sessions of a connection: bounded, reused, and replaced when they break.
 //!
+//! Transfers may not take all of them: while files are long, leases are renewed and others are claimed and settled on the last one.
+//!
 //! A session is lent to one operation at a time. Sockets are driven by the runtime they were made in; using one from another is
 //! allowed, and a session whose runtime is gone fails like any broken one.
 
@@ -28,6 +30,8 @@ pub(crate) struct Sessions<O: Open> {
     opener: O,
     idle: Mutex<Vec<(O::Session, Instant)>>,
     permits: Arc<Semaphore>,
+    /// For those that hold a session for a whole file.
+    transfers: Arc<Semaphore>,
     /// How long connecting, and waiting for a session, may take.
     timeout: Duration,
 }
@@ -38,6 +42,8 @@ pub(crate) struct Lease<O: Open> {
     /// It was used before, so that its end may have gone unnoticed.
     pub(crate) reused: bool,
     permit: OwnedSemaphorePermit,
+    /// Where it is held for a transfer.
+    transfer: Option<OwnedSemaphorePermit>,
     home: Arc<Sessions<O>>,
 }
 
@@ -49,6 +55,7 @@ impl<O: Open> Sessions<O> {
             opener,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(count_max)),
+            transfers: Arc::new(Semaphore::new((count_max - 1).max(1))),
             timeout,
         }
     }
@@ -60,7 +67,17 @@ impl<O: Open> Sessions<O> {
 
     /// A session, where possible one that is open already.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease<O>, Fault> {
-        let permit = self.permit().await?;
+        self.lend(None).await
+    }
+
+    /// A session to be held for a whole file.
+    pub(crate) async fn transfer(self: &Arc<Self>) -> Result<Lease<O>, Fault> {
+        let transfer = self.permit(&self.transfers).await?;
+        self.lend(Some(transfer)).await
+    }
+
+    async fn lend(self: &Arc<Self>, transfer: Option<OwnedSemaphorePermit>) -> Result<Lease<O>, Fault> {
+        let permit = self.permit(&self.permits).await?;
         let idle = self.newest_idle();
         let reused = idle.is_some();
         let session = match idle {
@@ -71,25 +88,37 @@ impl<O: Open> Sessions<O> {
             session,
             reused,
             permit,
+            transfer,
             home: Arc::clone(self),
         })
     }
 
     /// A session that was just opened. Those that lie idle are closed: they may be as broken as the one it stands in for.
     pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Lease<O>, Fault> {
-        let permit = self.permit().await?;
+        self.lend_fresh(None).await
+    }
+
+    /// The same, to be held for the rest of a file.
+    pub(crate) async fn fresh_transfer(self: &Arc<Self>) -> Result<Lease<O>, Fault> {
+        let transfer = self.permit(&self.transfers).await?;
+        self.lend_fresh(Some(transfer)).await
+    }
+
+    async fn lend_fresh(self: &Arc<Self>, transfer: Option<OwnedSemaphorePermit>) -> Result<Lease<O>, Fault> {
+        let permit = self.permit(&self.permits).await?;
         self.idle.lock().clear();
         let session = self.open().await?;
         Ok(Lease {
             session,
             reused: false,
             permit,
+            transfer,
             home: Arc::clone(self),
         })
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        let waiting = Arc::clone(&self.permits).acquire_owned();
+    async fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
+        let waiting = Arc::clone(permits).acquire_owned();
         let busy = |_| {
             Fault::new(
                 FaultCode::Overloaded,
@@ -121,9 +150,15 @@ impl<O: Open> Lease<O> {
 
     /// A new session instead of this one, which broke.
     pub(crate) async fn replace(self) -> Result<Self, Fault> {
-        let home = Arc::clone(&self.home);
-        drop(self);
-        home.fresh().await
+        let Self {
+            session,
+            permit,
+            transfer,
+            home,
+            ..
+        } = self;
+        drop((session, permit));
+        home.lend_fresh(transfer).await
     }
 }
 
@@ -171,3 +206,57 @@ macro_rules! on_session {
 }
 
 pub(crate) use on_session;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Numbers(Mutex<u32>);
+
+    impl Open for Numbers {
+        type Session = u32;
+
+        fn open(&self) -> BoxFuture<'_, Result<u32, Fault>> {
+            let mut opened = self.0.lock();
+            *opened += 1;
+            let number = *opened;
+            Box::pin(async move { Ok(number) })
+        }
+    }
+
+    fn sessions(count_max: usize) -> Arc<Sessions<Numbers>> {
+        let timeout = Duration::from_millis(20);
+        Arc::new(Sessions::new(Numbers(Mutex::default()), count_max, timeout))
+    }
+
+    #[tokio::test]
+    async fn transfers_leave_one_session_to_the_others() {
+        let sessions = sessions(3);
+        let (first, _second) = (
+            sessions.transfer().await.unwrap(),
+            sessions.transfer().await.unwrap(),
+        );
+        let busy = sessions.transfer().await.err().unwrap();
+        assert_eq!(busy.code(), FaultCode::Overloaded);
+        let lease = sessions.lease().await.unwrap();
+        assert_eq!(
+            sessions.lease().await.err().unwrap().code(),
+            FaultCode::Overloaded
+        );
+        lease.give_back();
+        let fresh = first.replace().await.unwrap();
+        assert!(!fresh.reused && sessions.transfer().await.is_err());
+        drop(fresh);
+        sessions.fresh_transfer().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_single_session_does_everything_in_turn() {
+        let sessions = sessions(1);
+        let transfer = sessions.transfer().await.unwrap();
+        assert!(sessions.lease().await.is_err());
+        transfer.give_back();
+        let lease = sessions.lease().await.unwrap();
+        assert_eq!((lease.session, lease.reused), (1, true));
+    }
+}

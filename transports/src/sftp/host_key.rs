@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use russh::keys::{
-    Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate, check_known_hosts_path, known_hosts,
+    Algorithm, Error, HashAlg, PublicKey, PublicKeyOrCertificate, check_known_hosts_path, known_hosts,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +63,9 @@ impl Guard {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(format!(
                     "it shows {fingerprint}, which is not in the file of known hosts"
+                )),
+                Err(Error::KeyChanged { line }) => Err(format!(
+                    "it shows {fingerprint}, line {line} of the file of known hosts has another one"
                 )),
                 Err(error) => Err(format!("it shows {fingerprint}: {error}")),
             },

@@ -2,8 +2,9 @@
 
 use super::host_key::Guard;
 use super::settings::Settings;
+use crate::files::path::{join, name, parent};
 use crate::remote::failure::{Failure, timeout, unreachable};
-use crate::remote::path::join;
+use crate::remote::protocol::At;
 use crate::remote::sessions::Open;
 use engine::fault::{Fault, FaultCode};
 use engine::mediator::BoxFuture;
@@ -208,11 +209,11 @@ impl Session {
     ///
     /// # Errors
     /// `client.bad_request` where links lead out of the folder.
-    pub(super) async fn resolve(&self, folder: &str, path: &str) -> Result<Option<String>, Failure> {
-        let Some(root) = self.root(folder).await? else {
+    pub(super) async fn resolve(&self, at: At<'_>) -> Result<Option<String>, Failure> {
+        let Some(root) = self.root(at.folder).await? else {
             return Ok(None);
         };
-        let Some(real) = realpath(&self.raw, &join(&root, path)).await? else {
+        let Some(real) = realpath(&self.raw, &join(&root, at.path)).await? else {
             return Ok(None);
         };
         let below = real.strip_prefix(root.trim_end_matches('/'));
@@ -224,10 +225,13 @@ impl Session {
     }
 
     /// The real path of the folder that a name lies in, and the name; a link of that name is not followed.
-    pub(super) async fn locate(&self, folder: &str, path: &str) -> Result<Option<String>, Failure> {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let parent = self.resolve(folder, parent).await?;
-        Ok(parent.map(|parent| join(&parent, name)))
+    pub(super) async fn locate(&self, at: At<'_>) -> Result<Option<String>, Failure> {
+        let above = At {
+            path: parent(at.path),
+            ..at
+        };
+        let folder = self.resolve(above).await?;
+        Ok(folder.map(|folder| join(&folder, name(at.path))))
     }
 
     /// The attributes of a name itself, `None` where there is none.

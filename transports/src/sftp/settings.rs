@@ -1,7 +1,9 @@
 //! `connections: { NAME: { sftp: ... } }`
 
-use super::connection::SftpConnection;
 use super::host_key::Expected;
+use super::session::Opener;
+use crate::remote::folder::Connection;
+use crate::remote::settings::usable;
 use engine::build::Build;
 use engine::config::{Duration, Node, SecretText, Spanned};
 use engine::registry::ConnectionSpec;
@@ -85,16 +87,8 @@ pub(super) const CONNECTION: ConnectionSpec = ConnectionSpec {
 
 fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Any + Send + Sync>> {
     let config: SftpConnectionConfig = cx.read(node)?;
-    for text in [&config.host, &config.user] {
-        if text.value.is_empty() || text.value.chars().any(char::is_control) {
-            cx.error(
-                "config.bad_value",
-                text.span,
-                "this is empty or has a control character",
-                None,
-            );
-            return None;
-        }
+    if !usable(&config.host, cx) || !usable(&config.user, cx) {
+        return None;
     }
     let mut hasher = DefaultHasher::new();
     let expected = expected(&config, node, cx);
@@ -111,20 +105,20 @@ fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Any
     for file in [&config.host_key, &config.known_hosts] {
         file.as_ref().map(|file| &file.value).hash(&mut hasher);
     }
-    let connections_max = config.connections_max;
-    let settings = Settings {
+    let (connections_max, timeout) = (config.connections_max, config.timeout.get());
+    let opener = Opener(Settings {
         host: config.host.value,
         port: config.port,
         user: config.user.value,
         password: config.password,
         key,
         expected: expected?,
-        timeout: config.timeout.into(),
-    };
+        timeout,
+    });
     let state_key = format!("connections.{name}.sftp.{:x}", hasher.finish());
     let connection = cx
         .state
-        .get_or_insert(state_key, || SftpConnection::new(settings, connections_max));
+        .get_or_insert(state_key, || Connection::new(opener, connections_max, timeout));
     Some(connection)
 }
 

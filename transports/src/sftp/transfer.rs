@@ -4,9 +4,10 @@ use super::session::{Opener, Session, failure, is_missing};
 use crate::remote::content::{CHUNK_BYTES, Feed, channel};
 use crate::remote::failure::{Failure, not_found};
 use crate::remote::replay::Replay;
+use crate::remote::resumes::Resumes;
 use crate::remote::sessions::{Lease, Sessions};
 use bytes::Bytes;
-use engine::fault::{Fault, FaultCode};
+use engine::fault::Fault;
 use engine::files::Content;
 use engine::mediator::BoxFuture;
 use engine::payload::Body;
@@ -16,20 +17,11 @@ use http_body_util::BodyExt;
 use russh_sftp::client::error::Error;
 use russh_sftp::protocol::{FileAttributes, OpenFlags, StatusCode};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How often a transfer goes on without having got any further in between.
-const RESUMES_MAX: u32 = 7;
-/// The pause before the first of them; each is twice the one before. Together some six seconds, time for a server to restart.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Requests under way at once.
 const REQUESTS: usize = 16;
 /// How much of an upload is kept to be sent again: more than what is under way.
 const KEEP_BYTES: u64 = (2 * REQUESTS * CHUNK_BYTES) as u64;
-
-fn pause(resumes: u32) -> Duration {
-    PAUSE * 2_u32.pow(resumes.min(RESUMES_MAX))
-}
 
 /// An open file. It is closed when this is dropped, unless [`Open::close`] did.
 struct Open {
@@ -85,7 +77,7 @@ pub(super) async fn download(
         path,
         offset,
         size,
-        resumes: 0,
+        resumes: Resumes::default(),
     };
     let (feed, content) = channel();
     tokio::spawn(download.run(open, feed));
@@ -114,7 +106,7 @@ struct Download {
     path: String,
     offset: u64,
     size: u64,
-    resumes: u32,
+    resumes: Resumes,
 }
 
 impl Download {
@@ -152,7 +144,7 @@ impl Download {
             };
             let count = data.len() as u64;
             self.offset += count;
-            self.resumes = 0;
+            self.resumes.advanced();
             if count < wanted {
                 answers = FuturesOrdered::new();
                 asked = self.offset;
@@ -165,12 +157,10 @@ impl Download {
     }
 
     async fn resume(&mut self, mut failure: Failure) -> Result<Open, Fault> {
-        while self.resumes < RESUMES_MAX {
-            tokio::time::sleep(pause(self.resumes)).await;
-            self.resumes += 1;
+        while self.resumes.wait().await {
             match self.reopen().await {
                 Ok(open) => return Ok(open),
-                Err(again) if again.broken || again.fault.code() == FaultCode::Connect => failure = again,
+                Err(again) if again.may_pass() => failure = again,
                 Err(refused) => return Err(refused.fault),
             }
         }
@@ -197,7 +187,7 @@ pub(super) struct Upload {
     replay: Replay,
     /// What the server has surely got.
     confirmed: u64,
-    resumes: u32,
+    resumes: Resumes,
     /// Given back before another one is asked for.
     lease: Option<Lease<Opener>>,
     file: Open,
@@ -228,7 +218,7 @@ impl Upload {
             append,
             replay: Replay::default(),
             confirmed: 0,
-            resumes: 0,
+            resumes: Resumes::default(),
             lease: Some(lease),
             file,
             answers: FuturesOrdered::new(),
@@ -281,7 +271,7 @@ impl Upload {
             };
             written.map_err(failure)?;
             self.confirmed = end;
-            self.resumes = 0;
+            self.resumes.advanced();
         }
         Ok(())
     }
@@ -295,18 +285,10 @@ impl Upload {
         self.answers = FuturesOrdered::new();
         self.lease = None;
         // Nobody knows how much of it was appended, and appending twice is worse than failing.
-        while failure.broken && !self.append && self.resumes < RESUMES_MAX {
-            tokio::time::sleep(pause(self.resumes)).await;
-            self.resumes += 1;
+        while failure.may_pass() && !self.append && self.resumes.wait().await {
             match self.reopen().await {
                 Ok(()) => return Ok(()),
-                Err(again) => {
-                    let connecting = again.fault.code() == FaultCode::Connect;
-                    failure = Failure {
-                        broken: again.broken || connecting,
-                        ..again
-                    };
-                }
+                Err(again) => failure = again,
             }
         }
         Err(failure.fault)
@@ -314,7 +296,7 @@ impl Upload {
 
     /// Opens what is there and sends again what was not confirmed.
     async fn reopen(&mut self) -> Result<(), Failure> {
-        let lease = self.sessions.fresh().await?;
+        let lease = self.sessions.fresh_transfer().await?;
         let flags = OpenFlags::WRITE | OpenFlags::CREATE;
         let file = Open::new(&lease.session, &self.path, flags).await;
         self.file = file.map_err(failure)?;

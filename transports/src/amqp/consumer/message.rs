@@ -61,22 +61,25 @@ impl Received {
                 headers,
                 payload: Payload::bytes(self.body.clone()),
             },
-            id: self.id().to_owned(),
+            id: self.id(),
             source: self.source(queue),
             traceparent,
             redelivers,
         }
     }
 
-    /// The publisher's id for it, where it is one that logs can show.
-    fn id(&self) -> &str {
+    /// What it belongs to, where that is an id that logs can show: the exchange of another gateway that published it, or what its
+    /// publisher says.
+    fn id(&self) -> String {
+        let exchange = mapping::text(&self.properties, "x-correlation-id");
         let ids = [self.properties.correlation_id(), self.properties.message_id()];
         let usable = |id: &&str| {
             let shown = id.bytes().all(|byte| byte.is_ascii_graphic());
             shown && !id.is_empty() && id.len() <= ID_MAX
         };
-        let mut ids = ids.into_iter().flatten().map(ShortString::as_str);
-        ids.find(usable).unwrap_or_default()
+        let ids = ids.into_iter().flatten().map(ShortString::as_str);
+        let mut ids = exchange.as_deref().into_iter().chain(ids);
+        ids.find(usable).unwrap_or_default().to_owned()
     }
 
     fn source(&self, queue: &str) -> Json {

@@ -5,7 +5,7 @@
 
 use super::record;
 use crate::amqp::mapping;
-use engine::store::queue::{Found, Limits, Queue, Slot};
+use engine::store::queue::{Found, Queue, Slot};
 use engine::store::{Settlement, Stage, StoredMessage};
 use lapin::message::Delivery;
 use lapin::{BasicProperties, Channel};
@@ -20,12 +20,6 @@ const GONE_MAX: usize = 10_000;
 const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The pause of a message whose older copy is about to be acknowledged.
 const COPY_PAUSE: Duration = Duration::from_millis(50);
-/// The broker limits how much is sent ahead.
-const UNLIMITED: Limits = Limits {
-    messages_max: u64::MAX,
-    bytes_max: u64::MAX,
-};
-
 /// Messages that are here.
 pub(super) struct Held {
     pub(super) queue: Queue,
@@ -69,7 +63,7 @@ pub(super) struct Receipt {
 impl Held {
     pub(super) fn new() -> Self {
         Self {
-            queue: Queue::new(u64::MAX),
+            queue: Queue::unlimited(),
             inner: Mutex::default(),
         }
     }
@@ -83,7 +77,13 @@ impl Held {
     pub(super) fn arrive(&self, delivery: Box<Delivery>) -> Arrival {
         let ours = record::is_ours(&delivery.properties);
         let mut inner = self.inner.lock();
-        if ours && let Some(id) = delivery.properties.message_id().as_ref().map(|id| id.as_str()) {
+        if ours
+            && let Some(id) = delivery
+                .properties
+                .message_id()
+                .as_ref()
+                .map(lapin::types::ShortString::as_str)
+        {
             if inner.gone.contains(id) {
                 return Arrival::Known;
             }
@@ -109,19 +109,9 @@ impl Held {
             superseded: false,
         };
         let id: Arc<str> = message.id.as_str().into();
-        inner.entries.insert(Arc::clone(&id), entry);
-        let slot = Slot {
-            id,
-            key: message.key.as_deref().map(Into::into),
-            stored_at: message.stored_at,
-            attempts: message.attempts,
-            size: message.body.len() as u64,
-            message: Some(Arc::new(message)),
-        };
-        // The limits are out of reach.
-        if let Ok(sequence) = self.queue.reserve(slot.size, UNLIMITED) {
-            self.queue.insert(sequence, slot);
-        }
+        inner.entries.insert(id, entry);
+        let size = message.body.len() as u64;
+        self.queue.admit(Slot::new(message, size));
         Arrival::Held
     }
 
@@ -142,7 +132,7 @@ impl Held {
     /// Ends the stay of a message, which is remembered.
     pub(super) fn leave(&self, id: &str, how: Settlement) -> Option<Receipt> {
         let mut inner = self.inner.lock();
-        self.queue.settle(id, how);
+        self.queue.finish(id, how);
         let (id, entry) = inner.entries.remove_entry(id)?;
         if record::is_ours(&entry.properties) {
             inner.remember(id);
@@ -160,7 +150,7 @@ impl Held {
         if let Some(entry) = inner.entries.get_mut(id) {
             entry.superseded = false;
         }
-        self.queue.settle(id, how);
+        self.queue.finish(id, how);
     }
 
     /// Gives a message back as if it had never been taken.

@@ -19,6 +19,7 @@ use super::mapping;
 use super::topology::{Declare, ensure_queue};
 use engine::fault::{Fault, FaultCode};
 use engine::mediator::BoxFuture;
+use engine::store::queue::Order;
 use engine::store::{MessageState, Settlement, Store, StoredMessage};
 use held::{Held, Receipt};
 use lapin::BasicProperties;
@@ -172,7 +173,7 @@ impl AmqpStore {
                 State::Up => {}
             }
             tokio::select! {
-                found = shared.held.queue.take(max) => {
+                found = shared.held.queue.take(max, Order::ByKey) => {
                     let messages = shared.held.leased(found);
                     if !messages.is_empty() {
                         return Ok(messages);

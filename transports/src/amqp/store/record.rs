@@ -246,11 +246,11 @@ fn to_headers(properties: &BasicProperties) -> HeaderMap {
 }
 
 fn texts(values: &[AMQPValue]) -> Vec<&[u8]> {
-    let text = |value| match value {
-        &AMQPValue::LongString(ref text) => Some(text.as_bytes()),
+    let texts = values.iter().filter_map(|value| match value {
+        AMQPValue::LongString(text) => Some(text.as_bytes()),
         _ => None,
-    };
-    values.iter().filter_map(text).collect()
+    });
+    texts.collect()
 }
 
 #[cfg(test)]
