@@ -309,6 +309,39 @@ fn a_file_that_cannot_be_settled_is_alone() {
     assert_eq!(seen("alone").len(), 8);
 }
 
+/// A checkpoint counts for the file it was written for, and for no other of the same name.
+#[test]
+fn a_checkpoint_of_another_file_is_no_use() {
+    let root = folder();
+    let input = root.path().join("in");
+    fs::write(input.join("a.csv"), "id\n0\n1\n2\n").unwrap();
+    let modified = fs::metadata(input.join("a.csv")).unwrap().modified().unwrap();
+    let modified = modified
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    let checkpoint = input.join(".mediary/checkpoints/a.csv");
+    let write = |size: u64| {
+        let text = serde_json::json!({
+            "size": size, "modified": u64::try_from(modified).unwrap(), "into": "rows", "index": 1, "offset": 5,
+            "context": "id%0A", "set_aside": 0,
+        });
+        fs::create_dir_all(checkpoint.parent().unwrap()).unwrap();
+        fs::write(&checkpoint, text.to_string()).unwrap();
+    };
+    for (key, size, rows) in [("stale", 10, &["0", "1", "2"][..]), ("resumed", 9, &["1", "2"])] {
+        write(size);
+        let settings = "split: rows, after: { move: '.a' }";
+        let running = Running::start(root.path(), &project(key, settings, ""));
+        until("the file is done", || input.join(".a/a.csv").exists());
+        running.drain();
+        let expected: Vec<String> = rows.iter().map(|row| format!("a.csv=id\n{row}\n")).collect();
+        assert_eq!(seen(key), expected);
+        assert!(!checkpoint.exists());
+        fs::rename(input.join(".a/a.csv"), input.join("a.csv")).unwrap();
+    }
+}
+
 /// Where the settings stand in the YAML does not matter.
 #[test]
 fn a_listener_is_known_by_its_settings() {

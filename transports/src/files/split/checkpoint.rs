@@ -66,7 +66,12 @@ pub(super) async fn read(
     let same = |written: &Written| {
         (written.size, written.modified, written.into) == (size, taken.file.modified, split.into)
     };
-    Ok(written.filter(same).map(|written| Checkpoint {
+    let Some(written) = written.filter(same) else {
+        tracing::warn!(file = %taken.file.path.escape_debug(), "the checkpoint is of another file or another `into`: the file starts over");
+        store.delete(&path(&taken.file.path)).await?;
+        return Ok(None);
+    };
+    Ok(Some(Checkpoint {
         index: written.index,
         place: Place {
             offset: written.offset,

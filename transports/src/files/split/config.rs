@@ -37,8 +37,8 @@ impl JsonSchema for SplitSetting {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let word = Into::json_schema(generator);
-        let whole = SplitConfig::json_schema(generator);
+        let word = generator.subschema_for::<Into>();
+        let whole = generator.subschema_for::<SplitConfig>();
         json_schema!({ "anyOf": [word, whole] })
     }
 }
