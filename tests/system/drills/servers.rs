@@ -1,6 +1,6 @@
 //! sshd and vsftpd are killed and started again in the middle of transfers, in both directions.
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, number};
 use super::load::Load;
 use super::pickup::Stage;
 use super::sources::{Folder, entries, files, ftp_connection, is_hidden, sftp_connection};
@@ -70,7 +70,7 @@ pub(super) static SSHD_UPLOAD: Drill = Drill {
     name: "sshd killed twice, HTTP to SFTP",
     messages: (300, 2_000),
     bytes: BYTES,
-    duplicates: "None: a message is a file with a name of its own, and a second attempt replaces it. No half file was ever seen under its name.",
+    duplicates: "None: a message is a file with a name of its own, and a second attempt replaces it.",
     run: |round| {
         let server = Sshd::start_new();
         let (connection, root) = (sftp_connection(&server), server.root());
@@ -134,7 +134,11 @@ pub(super) fn put(connections: &str, endpoint: &str) -> String {
 pub(super) fn written(load: &Load, folder: &Path, round: &Round, gateway: &Gateway) -> Outcome {
     let (ledger, accepted) = (Ledger::new(round.bytes), load.numbers());
     for path in files(folder) {
-        ledger.enter(&std::fs::read(path).unwrap());
+        let content = std::fs::read(&path).unwrap();
+        if number(&content, round.bytes).is_none() {
+            note(&format!("damaged: {}, {} bytes", path.display(), content.len()));
+        }
+        ledger.enter(&content);
     }
     let outcome = Outcome {
         refused: load.refused(),
