@@ -17,18 +17,21 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 PidFile none
+LogLevel ERROR
 Subsystem sftp internal-sftp
 ForceCommand internal-sftp -d $here/data/sftp
 END
 [ "$(id -u)" = 0 ] && mkdir -p /run/sshd
-"$(PATH=$PATH:/usr/sbin:/sbin command -v sshd)" -D -e -f data/keys/sshd_config 2> data/sshd.log &
+"$(PATH=$PATH:/usr/sbin:/sbin command -v sshd)" -D -e -f data/keys/sshd_config &
 sshd=$!
 
-python3 - 2> data/ftps.log <<END &
+python3 - <<END &
+import logging
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import TLS_FTPHandler
 from pyftpdlib.servers import FTPServer
 
+logging.basicConfig(level=logging.ERROR)
 TLS_FTPHandler.certfile, TLS_FTPHandler.keyfile = "servers/ftps.pem", "servers/ftps.key"
 TLS_FTPHandler.tls_control_required = TLS_FTPHandler.tls_data_required = True
 TLS_FTPHandler.authorizer = DummyAuthorizer()
@@ -37,7 +40,7 @@ FTPServer(("127.0.0.1", ${FTPS_PORT:-2121}), TLS_FTPHandler).serve_forever()
 END
 ftps=$!
 
-trap 'kill $sshd $ftps' EXIT
+trap 'kill $sshd $ftps 2> /dev/null' EXIT
 trap exit INT TERM
 echo "SFTP on port ${SFTP_PORT:-2222}, FTPS on port ${FTPS_PORT:-2121}"
 wait

@@ -59,6 +59,6 @@ pub(super) fn log_fault(fault: &Fault, entry: &Entry) {
     if fault.origin() == Origin::Client {
         tracing::debug!(code = fault.name(), fault = fault.message(), detail, step, id = %entry.id, "request refused");
     } else {
-        tracing::warn!(code = fault.name(), fault = fault.message(), detail, step, route = %entry.route, id = %entry.id, "exchange failed");
+        tracing::warn!(code = fault.name(), fault = fault.message(), detail, step, artifact = %entry.artifact, route = %entry.route, id = %entry.id, "exchange failed");
     }
 }

@@ -14,7 +14,7 @@ use crate::registry::StoreSpec;
 use prometheus_client::metrics::counter::Counter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time;
 use tokio::sync::oneshot;
@@ -93,14 +93,24 @@ fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sto
     }))))
 }
 
-/// One path for one file, however it was written: links and `..` of its folder are followed where the folder is there.
+/// One path for one file, however it was written, and whether its folder is there yet or not.
 fn one_spelling(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-    match (folder, path.file_name()) {
-        (Some(folder), Some(name)) => folder.join(name),
-        _ => path,
+    let there = path
+        .ancestors()
+        .skip(1)
+        .find_map(|folder| Some((folder.canonicalize().ok()?, path.strip_prefix(folder).ok()?)));
+    let Some((mut spelled, rest)) = there else {
+        return path;
+    };
+    // What is not there yet has no links in it.
+    for part in rest.components() {
+        match part {
+            Component::ParentDir => drop(spelled.pop()),
+            part => spelled.push(part),
+        }
     }
+    spelled
 }
 
 struct DurableStore(Arc<Inner>);

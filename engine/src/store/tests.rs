@@ -434,17 +434,31 @@ async fn the_place_of_a_stream_is_kept_with_the_settlement() {
 #[tokio::test]
 async fn two_stores_in_one_place_are_a_mistake() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("data")).unwrap();
-    let yaml =
-        "stores:\n  a: { durable: { path: data/x.redb } }\n  b: { durable: { path: data/../data/x.redb } }\n";
-    let told = deployment_in(REGISTRY, yaml, folder.path()).err().unwrap();
-    for part in [
-        "config.duplicate_store",
-        "the stores `a` and `b`",
-        "data/x.redb",
-        "`a` is here",
-    ] {
-        assert!(told.contains(part), "{part} is not in {told}");
+    let linked = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path(), &linked).unwrap();
+    let told = |second: &str| {
+        let yaml = format!(
+            "stores:\n  a: {{ durable: {{ path: data/x.redb }} }}\n  b: {{ durable: {{ path: {second} }} }}\n"
+        );
+        deployment_in(REGISTRY, &yaml, folder.path())
+            .err()
+            .unwrap_or_default()
+    };
+    // Before the folder is there, and after.
+    for _ in 0..2 {
+        for second in ["data/x.redb", "data/../data/x.redb", "link/data/x.redb"] {
+            let told = told(second);
+            for part in [
+                "config.duplicate_store",
+                "the stores `a` and `b`",
+                "data/x.redb",
+                "`a` is here",
+            ] {
+                assert!(told.contains(part), "{part} is not in {told}");
+            }
+        }
+        assert_eq!(told("data/y.redb"), "");
+        std::fs::create_dir_all(folder.path().join("data")).unwrap();
     }
 }
 

@@ -199,7 +199,7 @@ async fn until(gateway: &Gateway, store: &str, messages: u64) {
 
 #[tokio::test]
 async fn a_group_in_a_store_goes_on_when_its_time_is_up() {
-    let steps = "    - aggregate: { timeout: 50ms, store: parts }\n    - store: out";
+    let steps = "    - aggregate: { timeout: 1s, store: parts }\n    - store: out";
     let gateway = gateway(steps, "").await;
     let mut first = json(r#"{"n":1}"#);
     first.headers.insert("x-tenant", "blue".parse().unwrap());

@@ -178,12 +178,12 @@ async fn a_message_without_a_key_is_refused() {
 
 #[tokio::test]
 async fn keys_are_forgotten_after_the_window_and_when_there_are_too_many() {
-    let deployment = built("- idempotent: { key: payload.id, store: seen, window: 50ms }\n- store: count");
+    let deployment = built("- idempotent: { key: payload.id, store: seen, window: 2s }\n- store: count");
     for id in 0..20 {
         run(&deployment, &format!(r#"{{"id": {id}}}"#)).await;
     }
     assert_eq!(run(&deployment, r#"{"id": 19}"#).await.flow.unwrap(), Flow::Drop);
-    std::thread::sleep(Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(2001));
     assert_eq!(
         run(&deployment, r#"{"id": 19}"#).await.flow.unwrap(),
         Flow::Next,

@@ -51,7 +51,7 @@ pub(super) static FOLDER: Drill = Drill {
 
 pub(super) static STORE: Drill = Drill {
     name: "Disk full, durable store",
-    messages: (500, 10_000),
+    messages: (500, 2_000),
     bytes: 8_000,
     duplicates: "None: the backend is away until there is room again.",
     run: |round| {

@@ -16,7 +16,7 @@ pub(super) static FILES: Drill = Drill {
     bytes: 1_000,
     duplicates: "Files that the backend had and that were not moved to `.done` yet are delivered again: those in work (`concurrency: 16`) and those that wait to be moved.",
     run: |round| {
-        let folder = Folder::local().lease("3s");
+        let folder = Folder::local();
         killed(round, &folder, FILES_MAX)
     },
 };

@@ -26,7 +26,7 @@ use std::time::Duration;
 /// The rounds of the long form.
 const ROUNDS: usize = 20;
 /// How long it may take after the fault until everything has arrived.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// A fault drill.
 struct Drill {

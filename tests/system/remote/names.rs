@@ -137,7 +137,10 @@ async fn that_lead_out_of_the_folder_are_refused() {
     std::fs::write(server.root().join("precious"), "1").unwrap();
     refuses(&Site::py_ftpd(&server, ""), &names).await;
     assert!(server.root().join("precious").exists());
-    let commands = server.commands_until(|commands| commands.iter().any(|(_, command)| command == "QUIT"));
+    let written =
+        |commands: &[(u64, String)]| commands.iter().any(|(_, command)| command == "RNTO /out/a/ok");
+    let commands = server.commands_until(written);
+    assert!(written(&commands), "{commands:?}");
     assert!(!format!("{commands:?}").contains(".."), "{commands:?}");
 }
 

@@ -141,7 +141,7 @@ fn survives_a_kill(site: &Site) {
     assert_eq!(arrivals.len(), FILES, "none is lost");
     let twice = arrivals.values().map(|count| count - 1).sum::<usize>();
     // Four are delivered at once, as many wait to be settled, and as many are being settled.
-    assert!(twice <= 12, "{twice} came twice");
+    assert!(twice <= 12, "{}: {twice} of {FILES} came twice", site.kind);
     assert_eq!(
         site.names("in")
             .iter()

@@ -1,7 +1,7 @@
 //! `aggregate` with a store: groups through SIGKILL, timers that go on after it, and groups that fail.
 
 use super::{eventually_true, in_store};
-use mediary_tests::{Backend, Gateway, Reply, get, post};
+use mediary_tests::{AmqpMessage, Backend, Gateway, RabbitMq, Reply, get, post};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ async fn a_crash_in_the_middle_of_the_steps_leaves_the_group() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_whose_time_is_up_goes_on_after_a_crash_until_it_is_delivered() {
     let backend = Backend::script(vec![Reply::status(503), Reply::json(&json!({"ok": true}))]);
-    let gateway = Gateway::start(project(&backend, "timeout: 700ms", "").as_str(), &[]);
+    let gateway = Gateway::start(project(&backend, "timeout: 3s", "").as_str(), &[]);
     send(&gateway, "a", 1).await.expect_status(202);
     send(&gateway, "a", 2).await.expect_status(202);
     let project = gateway.kill();
@@ -138,4 +138,54 @@ async fn a_reload_keeps_groups_although_the_step_moves() {
     }
     let answer = send(&gateway, "a", 2).await.expect_status(200);
     assert_eq!(numbers(&answer.json()), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_from_a_queue_lose_nothing_through_crashes() {
+    const COUNT: usize = 300;
+    let vhost = RabbitMq::shared().vhost();
+    let client = vhost.client();
+    client.declare("in");
+    let message = |number: usize| {
+        let body = json!({"order": number % 3, "n": number}).to_string();
+        let message = AmqpMessage::new(body).property("content_type", "application/json");
+        message.property("message_id", format!("id-{number}"))
+    };
+    let messages: Vec<AmqpMessage> = (0..COUNT).map(message).collect();
+    assert_eq!(client.publish("in", &messages).confirmed, COUNT as u64);
+    let backend = Backend::start(|_| Reply::status(200).delay(Duration::from_millis(50)));
+    let project = format!(
+        "connections:\n  rabbit: {{ amqp: \"{}\" }}\nendpoints:\n  backend: {{ http: \"{}\" }}\nstores:\n  seen: {{ durable: {{}} }}\n  parts: {{ durable: {{}} }}\nproxies:\n  collect:\n    from: {{ amqp: {{ connection: rabbit, queue: in, prefetch: 16 }} }}\n    steps:\n      - idempotent: {{ key: source.properties.message_id, store: seen }}\n      - aggregate: {{ by: payload.order, count: 10, store: parts }}\n      - call: backend\n",
+        vhost.amqp_url(),
+        backend.url()
+    );
+    let arrived = || -> Vec<i64> {
+        let groups = backend.requests();
+        groups.iter().flat_map(|group| numbers(&group.json())).collect()
+    };
+    let mut gateway = Gateway::start(project.as_str(), &[]);
+    for groups in [3, 10] {
+        backend.wait_for_requests(groups);
+        gateway = Gateway::start(gateway.kill(), &[]);
+    }
+    eventually_true("an empty queue", async || client.depth("in") == 0).await;
+    let gateway = Gateway::start(gateway.kill(), &[]);
+    let mut found = arrived();
+    for message in stored(&gateway, "parts").await["page"].as_array().unwrap() {
+        let url = format!(
+            "{}/stores/parts/{}",
+            gateway.url("management"),
+            message["id"].as_str().unwrap()
+        );
+        let body = get(&url).await.expect_status(200).json()["body"].clone();
+        let body: Value = serde_json::from_str(body.as_str().unwrap()).unwrap();
+        found.push(body["n"].as_i64().unwrap());
+    }
+    let all = found.len();
+    found.sort_unstable();
+    found.dedup();
+    // Every message went on with a group or waits for one. What was under way in a crash may be there twice.
+    assert_eq!(found.len(), COUNT, "{found:?}");
+    let twice = all - COUNT;
+    assert!(twice <= 3 * (16 + 3 * 10), "{twice} came twice");
 }

@@ -176,3 +176,28 @@ async fn a_file_that_comes_again_runs_once() {
         ["one", "two"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_is_handled_keeps_no_key_and_a_key_that_cannot_be_kept_is_a_fault() {
+    let backend = Backend::script(vec![Reply::reset(), Reply::json(&json!({"ok": true}))]);
+    let handled = api(&backend).replace(
+        "    routes:",
+        "    on_fault: [ { respond: { status: 200, payload: handled } } ]\n    routes:",
+    );
+    let gateway = Gateway::start(handled.as_str(), &[]);
+    assert_eq!(order(&gateway, "a").await.expect_status(200).text(), "handled");
+    let served = order(&gateway, "a").await.expect_status(200);
+    assert_eq!(
+        (served.json(), served.header("idempotent-replayed")),
+        (json!({"ok": true}), "")
+    );
+
+    let full = api(&backend).replace("durable: {}", "durable: { messages_max: 1 }");
+    let gateway = Gateway::start(full.as_str(), &[]);
+    order(&gateway, "a").await.expect_status(200);
+    assert_eq!(
+        order(&gateway, "b").await.expect_status(503).json()["code"],
+        "gateway.store"
+    );
+    assert_eq!(order(&gateway, "a").await.header("idempotent-replayed"), "true");
+}

@@ -38,6 +38,40 @@ fn files_say_what_they_are() {
     report("a file opens with `//!`", &violations);
 }
 
+/// A file that nobody declares is not compiled, and its tests do not run.
+#[test]
+fn every_file_is_a_module() {
+    let files = rust_files();
+    let declared = |folder: &str, name: &str| {
+        let inside = format!("{folder}/");
+        let parents = files.iter().filter(|(path, _)| {
+            let beside = path.strip_prefix(&inside).is_some_and(|name| !name.contains('/'));
+            beside || *path == format!("{folder}.rs")
+        });
+        let declares = |line: &str| {
+            let module = line
+                .trim()
+                .strip_suffix(';')
+                .and_then(|line| line.rsplit_once("mod "));
+            module.is_some_and(|(_, module)| module.trim_start_matches("r#") == name)
+        };
+        parents.into_iter().any(|(_, text)| text.lines().any(declares))
+    };
+    let orphan = |path: &String| {
+        let (folder, file) = path.rsplit_once('/')?;
+        match file.strip_suffix(".rs")? {
+            "lib" | "main" | "build" => None,
+            "mod" => {
+                let (above, name) = folder.rsplit_once('/')?;
+                (!declared(above, name)).then(|| path.clone())
+            }
+            name => (!declared(folder, name)).then(|| path.clone()),
+        }
+    };
+    let violations: Vec<String> = files.iter().filter_map(|(path, _)| orphan(path)).collect();
+    report("a file is declared by `mod`", &violations);
+}
+
 #[test]
 fn nothing_is_left_over() {
     let violations = matching_lines(|line| LEFTOVERS.iter().any(|leftover| line.contains(leftover)));

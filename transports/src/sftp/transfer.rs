@@ -294,17 +294,19 @@ impl Upload {
         Err(failure.fault)
     }
 
-    /// Opens what is there and sends again what was not confirmed.
+    /// Opens what is there and sends again what was not confirmed, or what a server that crashed has lost.
     async fn reopen(&mut self) -> Result<(), Failure> {
         let lease = self.sessions.fresh_transfer().await?;
         let flags = OpenFlags::WRITE | OpenFlags::CREATE;
         let file = Open::new(&lease.session, &self.path, flags).await;
         self.file = file.map_err(failure)?;
+        let there = lease.session.raw.fstat(self.file.handle()).await;
+        let size = there.map_err(failure)?.attrs.size.unwrap_or(0);
         self.lease = Some(lease);
-        let rest = self.replay.since(self.confirmed);
+        let mut at = self.confirmed.min(size);
+        let rest = self.replay.since(at);
         let rest =
             rest.ok_or_else(|| Failure::refused("the upload broke, and its beginning is not kept any more"))?;
-        let mut at = self.confirmed;
         for chunk in rest {
             self.ask(at, &chunk);
             at += chunk.len() as u64;

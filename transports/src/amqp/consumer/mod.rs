@@ -3,7 +3,7 @@
 mod acks;
 mod bindings;
 mod message;
-mod session;
+pub(super) mod session;
 mod settle;
 
 use super::broker::{Backoff, Broker};

@@ -12,7 +12,7 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Time for saying good-bye to the broker.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
@@ -30,9 +30,7 @@ pub(super) async fn run(shared: &Shared, up: impl FnMut()) -> Result<(), String>
         connection = shared.broker.connect(&shared.name) => connection?,
     };
     let ended = receive(shared, &connection, up).await;
-    let closing = connection.close(200, "".into());
-    // What was not acknowledged goes back into the queue with the connection.
-    let _ = timeout_at(Instant::now() + CLOSING_TIME, closing).await;
+    say_goodbye(&connection).await;
     ended
 }
 
@@ -43,8 +41,26 @@ async fn receive(shared: &Shared, connection: &Connection, mut up: impl FnMut())
         .map_err(|error| error.to_string())?;
     up();
     let deliverer = Deliverer::new(shared, connection);
+    let ended = deliver(&deliverer, &channel, &mut consumer).await;
+    // While the channels are still there: a channel that is closed at the same time as its connection takes the acknowledgements
+    // with it that are not yet on their way.
+    say_goodbye(connection).await;
+    ended
+}
+
+/// Ends a connection. What was not acknowledged goes back into the queue with it.
+pub(in crate::amqp) async fn say_goodbye(connection: &Connection) {
+    let _ = timeout(CLOSING_TIME, connection.close(200, "".into())).await;
+}
+
+async fn deliver(
+    deliverer: &Deliverer<'_>,
+    channel: &Channel,
+    consumer: &mut Consumer,
+) -> Result<(), String> {
+    let shared = deliverer.shared;
     let mut in_flight = FuturesUnordered::new();
-    let mut teller = Teller::new(&channel, shared.settings.prefetch);
+    let mut teller = Teller::new(channel, shared.settings.prefetch);
     let mut drained = std::pin::pin!(shared.drained());
     let mut late = std::pin::pin!(sleep(LATE));
     let deadline = loop {

@@ -25,7 +25,7 @@ const SHORT_REST: Duration = Duration::from_secs(1);
 
 /// Delivers the messages of one connection.
 pub(super) struct Deliverer<'a> {
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
     connection: &'a Connection,
     channels: Channels,
     /// Messages that may be processed at once. `None` where the prefetch is the limit.

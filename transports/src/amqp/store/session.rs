@@ -4,6 +4,7 @@
 use super::held::Arrival;
 use super::{Shared, State};
 use crate::amqp::broker::Backoff;
+use crate::amqp::consumer::session::say_goodbye;
 use crate::amqp::topology::ensure_queue;
 use futures_util::future::FutureExt;
 use futures_util::stream::StreamExt;
@@ -14,12 +15,10 @@ use lapin::{Channel, Connection, Consumer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How often it is looked whether anybody takes messages.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Time for saying good-bye to the broker.
-const CLOSING_TIME: Duration = Duration::from_secs(1);
 
 /// Receives over one connection after the other until nobody takes messages any more.
 pub(super) async fn receive_while_taken(shared: Arc<Shared>) {
@@ -37,7 +36,7 @@ async fn session(shared: &Shared, backoff: &mut Backoff) -> Result<(), String> {
     let connection = shared.broker.connect(&shared.settings.queue_label()).await?;
     let ended = receive(shared, &connection, backoff).await;
     shared.held.withdraw();
-    let _ = timeout(CLOSING_TIME, connection.close(200, "".into())).await;
+    say_goodbye(&connection).await;
     ended
 }
 
@@ -51,19 +50,28 @@ async fn receive(shared: &Shared, connection: &Connection, backoff: &mut Backoff
     shared.held.begin(channel.clone());
     shared.state.send_replace(State::Up);
     backoff.reset();
+    let ended = hold(shared, &channel, &mut consumer).await;
+    // While the channel is still there, so that what was acknowledged is.
+    say_goodbye(connection).await;
+    ended
+}
+
+/// Takes in what comes, until nobody takes it any more.
+async fn hold(shared: &Shared, channel: &Channel, consumer: &mut Consumer) -> Result<(), String> {
+    let queue = &shared.settings.queue;
     let mut later = Later::default();
     let mut look = Instant::now() + LOOK_EVERY;
     loop {
         let wake = later.next().map_or(look, |next| next.min(look));
         tokio::select! {
             delivery = consumer.next() => match delivery {
-                Some(Ok(delivery)) => arrive(shared, Box::new(delivery), &mut later, &channel),
-                Some(Err(error)) => return Err(told(error)),
+                Some(Ok(delivery)) => arrive(shared, Box::new(delivery), &mut later, channel),
+                Some(Err(error)) => return Err(format!("queue `{queue}`: {error}")),
                 None => return Err(format!("queue `{queue}`: the broker cancelled the consumer")),
             },
             () = sleep_until(wake) => {
                 while let Some(delivery) = later.due() {
-                    arrive(shared, delivery, &mut later, &channel);
+                    arrive(shared, delivery, &mut later, channel);
                 }
                 if look <= Instant::now() {
                     if shared.retires() {
