@@ -103,6 +103,7 @@ async fn what_is_stored_is_forwarded_in_order_and_what_fails_is_for_others_to_re
         assert_eq!(request.header("content-type"), "text/plain");
     }
     let dead = &vhost.client().consume("dead", 1, WAIT)[0];
+    eprintln!("{} {}", dead.headers, dead.properties);
     assert_eq!(dead.text(), "poison");
     assert_eq!(dead.headers["x-tenant"], json!(["blue", "green"]));
     assert_eq!(dead.headers["x-mediary-artifact"], "processors.deliver");
