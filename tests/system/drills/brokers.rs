@@ -31,7 +31,7 @@ pub(super) static CONSUME: Drill = Drill {
     name: "RabbitMQ killed, AMQP to HTTP",
     messages: (1_000, 10_000),
     bytes: 1_000,
-    duplicates: "A broker that is killed has not written its last acknowledgements, and delivers these messages again.",
+    duplicates: "Messages in work when the broker dies come again, as their acknowledgements reach nobody: at most `prefetch: 64`.",
     run: |round| {
         let rabbit = RabbitMq::own();
         let vhost = rabbit.vhost();
@@ -42,11 +42,10 @@ pub(super) static CONSUME: Drill = Drill {
         let stage = Stage::of(round, &queue, 1);
         stage.wait_for(point);
         rabbit.kill();
-        let delivered = stage.ledger.different();
         rabbit.start();
         // A queue that is being recovered looks empty, until it has a consumer.
         stage.wait_for_log("the listener is up", 2);
-        stage.finish(delivered + IN_WORK)
+        stage.finish(IN_WORK)
     },
 };
 

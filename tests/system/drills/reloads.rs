@@ -22,7 +22,7 @@ pub(super) static QUEUE: Drill = Drill {
     name: "Reload, AMQP to HTTP",
     messages: (1_000, 10_000),
     bytes: 1_000,
-    duplicates: "Few: the old consumer finishes and acknowledges what it works on and gives the rest back. An acknowledgement that is sent right before its connection closes may come too late: at most `prefetch` for each of the four reloads.",
+    duplicates: "Few: the old consumer finishes what it works on, acknowledges it in one go and gives the rest back. RabbitMQ may forget acknowledgements for a quorum queue that come right before a connection closes: at most `prefetch: 64` for each of the four reloads.",
     run: |round| {
         let vhost = RabbitMq::shared().vhost();
         reloaded(round, &Queue::new(&vhost), RELOADS * PREFETCH_MAX)

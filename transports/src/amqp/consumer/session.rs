@@ -84,8 +84,10 @@ async fn deliver(
     };
     let cancel = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
     let _ = timeout_at(deadline.max(Instant::now() + CLOSING_TIME), cancel).await;
+    // They are told together, in one acknowledgement. Of many that come after the cancellation RabbitMQ keeps some back for a quorum
+    // queue and forgets them when the connection closes right then: their messages would be delivered again.
     while let Ok(Some((tag, verdict))) = timeout_at(deadline, in_flight.next()).await {
-        teller.settle(tag, verdict, &mut in_flight);
+        teller.acks.settle(tag, verdict);
     }
     teller.tell_rest();
     Ok(())
