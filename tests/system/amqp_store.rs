@@ -108,7 +108,8 @@ async fn what_is_stored_is_forwarded_in_order_and_what_fails_is_for_others_to_re
     assert_eq!(dead.headers["x-mediary-artifact"], "processors.deliver");
     assert_eq!(dead.headers["x-mediary-fault"], "backend.status");
     assert_eq!(dead.headers["x-mediary-method"], "POST");
-    assert!(dead.headers["x-mediary-history"].is_array(), "{}", dead.headers);
+    let history = &dead.headers["x-mediary-history"];
+    assert_eq!(history[2], "processors.deliver.forward.to", "{history}");
     assert_eq!(dead.properties["content_type"], "text/plain");
     assert_eq!(dead.properties["delivery_mode"], 2);
     eventually("an empty store", || vhost.client().depth("orders") == 0);

@@ -288,16 +288,17 @@ fn renamed_files_stay_and_come_no_more() {
     assert_eq!(backend.requests().len(), 3);
 }
 
-/// What is sent appears whole under its name, and never outside of the folder.
-#[tokio::test(flavor = "multi_thread")]
-async fn messages_become_files() {
-    let words = ["replace", "refuse", "number", "append"];
-    let endpoints = words.map(|word| {
+/// What is done with a file that exists, each with an endpoint and a proxy of its own.
+const EXISTING: [&str; 4] = ["replace", "refuse", "number", "append"];
+
+/// A project that turns requests into files in the folder `out`, which holds a link that leads out of it.
+fn requests_to_files() -> Project {
+    let endpoints = EXISTING.map(|word| {
         format!(
             "  {word}: {{ file: {{ folder: out, name: \"{word}/${{query.name}}\", existing: {word} }} }}\n"
         )
     });
-    let proxies = words.map(|word| {
+    let proxies = EXISTING.map(|word| {
         format!("  {word}: {{ from: {{ http: /{word} }}, steps: [ {{ call: {word} }}, respond ] }}\n")
     });
     let yaml = format!(
@@ -306,9 +307,17 @@ async fn messages_become_files() {
         proxies.concat()
     );
     let project = Project::files(&[("mediary.yaml", &yaml), ("secret", "s"), ("out/.keep", "")]);
-    let out = project.folder().join("out");
     #[cfg(unix)]
-    std::os::unix::fs::symlink(project.folder(), out.join("up")).unwrap();
+    std::os::unix::fs::symlink(project.folder(), project.folder().join("out/up")).unwrap();
+    project
+}
+
+/// What is sent appears whole under its name, and never outside of the folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_become_files() {
+    let words = EXISTING;
+    let project = requests_to_files();
+    let out = project.folder().join("out");
     let gateway = Gateway::start(project, &[]);
     let put = async |path: &str, text: &str| {
         post(

@@ -197,16 +197,17 @@ fn a_restart_of_vsftpd_with_tls_in_the_middle() {
     both_outlive_a_restart(&site, || server.kill(), || server.start());
 }
 
-/// Whether a command was given again after the server was told to begin at an offset.
+/// Whether a command was given again after the server was told to begin at an offset. Several connections speak at the same time.
 fn resumed(commands: &[(u64, String)], command: &str) -> bool {
-    let all: Vec<_> = commands.iter().map(|(_, command)| command.as_str()).collect();
-    let again = all.windows(2).any(|pair| {
-        let offset = pair[0]
-            .strip_prefix("REST ")
-            .and_then(|offset| offset.parse().ok());
-        offset.is_some_and(|offset: u64| offset >= 1 << 15) && pair[1].starts_with(command)
+    let again = commands.iter().enumerate().any(|(at, (connection, text))| {
+        let offset = text.strip_prefix("REST ").and_then(|offset| offset.parse().ok());
+        let mut behind = commands[at + 1..].iter();
+        let next = behind.find(|(other, _)| other == connection);
+        offset.is_some_and(|offset: u64| offset >= 1 << 15)
+            && next.is_some_and(|(_, text)| text.starts_with(command))
     });
-    again && all.iter().filter(|other| other.starts_with(command)).count() >= 2
+    let times = commands.iter().filter(|(_, text)| text.starts_with(command));
+    again && times.count() >= 2
 }
 
 /// The data connection breaks once, in each direction: the second one carries only the rest.

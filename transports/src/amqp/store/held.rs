@@ -20,6 +20,7 @@ const GONE_MAX: usize = 10_000;
 const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The pause of a message whose older copy is about to be acknowledged.
 const COPY_PAUSE: Duration = Duration::from_millis(50);
+
 /// Messages that are here.
 pub(super) struct Held {
     pub(super) queue: Queue,
