@@ -3,6 +3,7 @@
 use crate::completion::Completions;
 use crate::deployment::Deployment;
 use crate::expression::Original;
+use crate::facts::Facts;
 use crate::fault::{Fault, FaultCode};
 use crate::format::{self, FaultStyle};
 use crate::mediator::Needs;
@@ -106,7 +107,7 @@ pub struct Entry {
     /// The W3C `traceparent` that goes to backends.
     pub traceparent: Option<String>,
     /// Where an event comes from, as its transport tells: a file's name and size, a queue's routing key. The root `source`.
-    pub source: Option<Arc<Json>>,
+    pub source: Facts,
     #[doc(hidden)]
     pub query_pairs: OnceLock<Vec<(String, String)>>,
 }

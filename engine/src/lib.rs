@@ -12,6 +12,7 @@ pub mod encoding;
 pub mod endpoint;
 pub mod exchange;
 pub mod expression;
+pub mod facts;
 pub mod fault;
 pub mod files;
 pub mod format;

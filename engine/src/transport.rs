@@ -1,6 +1,7 @@
 //! Transports: listeners receive messages, senders send them on. Engine and transports meet here; the engine names none of them.
 
 use crate::exchange::Exchange;
+use crate::facts::Facts;
 use crate::fault::Fault;
 use crate::gateway::Gateway;
 use crate::mediator::{BoxFuture, Needs};
@@ -42,7 +43,7 @@ pub struct Delivery {
     /// Correlation id; where it is empty a new one is made.
     pub id: String,
     /// Where it comes from, for the root `source` of expressions.
-    pub source: serde_json::Value,
+    pub source: Facts,
     /// The W3C `traceparent` that came along.
     pub traceparent: Option<String>,
     /// Whether the listener will deliver the message again if it fails in a way that is [worth it](Fault::worth_redelivery).

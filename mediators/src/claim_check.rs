@@ -87,7 +87,7 @@ impl AsyncMediator for PutAway {
             exchange.message.format(&formats)?;
             let body = exchange.copy_message().await?;
             let media_type = body.content_type().map(str::to_owned);
-            let stored = StoredMessage::new(body, &exchange.entry.id, exchange.entry.source.clone());
+            let stored = StoredMessage::new(body, &exchange.entry.id, exchange.entry.source.shared());
             let (id, size) = (stored.id.clone(), stored.body.len());
             self.store.put(stored).await?;
             let claim = json!({ "claim": id, "media_type": media_type, "size": size });

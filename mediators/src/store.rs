@@ -78,7 +78,7 @@ impl AsyncMediator for StoreStep {
             let formats = Arc::clone(&exchange.deployment.formats);
             exchange.message.format(&formats)?;
             let copy = exchange.copy_message().await?;
-            let source = exchange.entry.source.clone();
+            let source = exchange.entry.source.shared();
             let mut stored = StoredMessage::new(copy, &exchange.entry.id, source);
             stored.key = key.filter(|key| !key.is_empty());
             let id = stored.id.clone();

@@ -44,7 +44,7 @@ pub(super) async fn deliver(
         source: send
             .source
             .as_ref()
-            .map(|source| source.to_json())
+            .map(|source| source.to_json().into())
             .unwrap_or_default(),
         ..Delivery::default()
     };

@@ -40,7 +40,7 @@ impl Path {
             Root::Source => exchange
                 .entry
                 .source
-                .as_ref()
+                .get()
                 .map_or(Value::Undefined, |source| json_value(source, segments)),
             Root::Fault => exchange
                 .fault

@@ -10,7 +10,6 @@ use crate::route::Route;
 use crate::store::{DeadLetter, Port, StoredMessage};
 use crate::transport::{Delivery, Settled};
 use http::{Method, StatusCode};
-use serde_json::Value as Json;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -171,7 +170,7 @@ impl Gateway {
         let Some(store) = &route.artifact.dead_letter else {
             return false;
         };
-        let mut stored = StoredMessage::new(kept, &exchange.entry.id, exchange.entry.source.clone());
+        let mut stored = StoredMessage::new(kept, &exchange.entry.id, exchange.entry.source.shared());
         stored.dead = Some(DeadLetter {
             artifact: route.artifact.name.to_string(),
             code: fault.name().to_owned(),
@@ -236,7 +235,7 @@ pub(super) fn split(delivery: Delivery, route: &Route) -> (Message, Entry) {
         method,
         query,
         traceparent: delivery.traceparent,
-        source: (delivery.source != Json::Null).then(|| Arc::new(delivery.source)),
+        source: delivery.source,
         ..Entry::default()
     };
     (delivery.message, entry)

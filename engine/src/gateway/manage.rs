@@ -168,7 +168,7 @@ impl Gateway {
             let delivery = Delivery {
                 artifact,
                 id: letter.correlation_id.clone(),
-                source: letter.source.as_deref().cloned().unwrap_or_default(),
+                source: letter.source.clone().map(Into::into).unwrap_or_default(),
                 message: letter.clone().into_request(),
                 traceparent: None,
                 redelivers: false,

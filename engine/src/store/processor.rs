@@ -8,6 +8,7 @@
 //! A lease that nobody settles (a panic, a shutdown) is given back. Nothing ever switches the processor off.
 
 use super::{Place, Resequencing, Settlement, Store, StoredMessage};
+use crate::facts::Facts;
 use crate::fault::{Fault, FaultCode};
 use crate::gateway::Gateway;
 use crate::mediator::BoxFuture;
@@ -253,14 +254,19 @@ impl Worker {
         drop(permit);
     }
 
-    pub(super) fn delivery(&self, stored: StoredMessage) -> Delivery {
-        let source = json!({
-            "store": &**self.store.name(),
-            "id": stored.id,
-            "key": stored.key,
-            "attempts": stored.attempts,
-            "stored_at": stored.stored_at,
-            "source": stored.source.as_deref().unwrap_or(&Json::Null),
+    pub(super) fn delivery(&self, mut stored: StoredMessage) -> Delivery {
+        let store = Arc::clone(self.store.name());
+        let (id, key) = (std::mem::take(&mut stored.id), stored.key.take());
+        let (attempts, stored_at, origin) = (stored.attempts, stored.stored_at, stored.source.take());
+        let source = Facts::when_read(move || {
+            json!({
+                "store": &*store,
+                "id": id,
+                "key": key,
+                "attempts": attempts,
+                "stored_at": stored_at,
+                "source": origin.as_deref().unwrap_or(&Json::Null),
+            })
         });
         let last = self
             .settings
@@ -268,7 +274,7 @@ impl Worker {
             .is_some_and(|max| stored.attempts + 1 >= max);
         Delivery {
             artifact: Arc::clone(&self.name),
-            id: stored.correlation_id.clone(),
+            id: std::mem::take(&mut stored.correlation_id),
             message: stored.into_request(),
             source,
             traceparent: None,

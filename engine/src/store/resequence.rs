@@ -188,7 +188,7 @@ impl Resequencer {
         let entry = Entry {
             id: message.correlation_id.clone(),
             artifact: Arc::clone(&self.worker.name),
-            source: message.source.clone(),
+            source: message.source.clone().map(Into::into).unwrap_or_default(),
             ..Entry::default()
         };
         let deadline = Instant::now() + READ_TIME;

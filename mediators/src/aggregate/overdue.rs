@@ -140,7 +140,8 @@ impl InStore {
             source: first
                 .source
                 .as_ref()
-                .map_or(Json::Null, |facts| facts["source"].clone()),
+                .map_or(Json::Null, |facts| facts["source"].clone())
+                .into(),
             traceparent: None,
             redelivers,
         })

@@ -217,7 +217,8 @@ impl InStore {
         exchange.message.format(&formats)?;
         let copy = exchange.copy_message().await?;
         let entry = &exchange.entry;
-        let source = json!({ "artifact": &*entry.artifact, "route": &*entry.route, "source": entry.source.as_deref() });
+        let source =
+            json!({ "artifact": &*entry.artifact, "route": &*entry.route, "source": entry.source.get() });
         let mut stored = StoredMessage::new(copy, &entry.id, Some(Arc::new(source)));
         stored.key = Some(key.to_owned()).filter(|key| !key.is_empty());
         let (id, stored_at) = (stored.id.clone(), stored.stored_at);

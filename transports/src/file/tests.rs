@@ -58,7 +58,7 @@ impl AsyncMediator for Record {
             let path = exchange
                 .entry
                 .source
-                .as_ref()
+                .get()
                 .map_or("", |source| source["path"].as_str().unwrap());
             let line = format!("{path}={}", String::from_utf8_lossy(&bytes));
             let count = {

@@ -8,12 +8,14 @@ use super::path;
 use super::settle::Fate;
 use super::split::PartWork;
 use bytes::Bytes;
+use engine::facts::Facts;
 use engine::fault::{Fault, FaultCode};
 use engine::files::FileInfo;
 use engine::message::Message;
 use engine::payload::Payload;
 use engine::transport::{Delivery, Settled};
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A file that is claimed.
@@ -55,7 +57,7 @@ impl Taken {
 /// What is delivered.
 pub(super) enum Work<'a> {
     /// A whole file.
-    File(&'a Taken),
+    File(&'a Arc<Taken>),
     /// A part of one.
     Part(&'a PartWork),
 }
@@ -98,8 +100,11 @@ impl Folder {
 
     async fn deliver(&self, work: &Work<'_>, redelivers: bool) -> Settled {
         let (message, source) = match work {
-            Work::File(taken) => (self.message(taken).await, taken.source()),
-            Work::Part(part) => (Ok(part_message(part)), part.source()),
+            Work::File(taken) => {
+                let file = Arc::clone(taken);
+                (self.message(taken).await, Facts::when_read(move || file.source()))
+            }
+            Work::Part(part) => (Ok(part_message(part)), part.source().into()),
         };
         let message = match message {
             Ok(message) => message,

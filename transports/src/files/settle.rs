@@ -204,7 +204,7 @@ fn destination(
 fn exchange(folder: &Folder, taken: &Taken) -> Exchange {
     let entry = Entry {
         artifact: Arc::clone(&folder.settings.artifact),
-        source: Some(Arc::new(taken.source())),
+        source: taken.source().into(),
         scheme: "event",
         ..Entry::default()
     };

@@ -169,7 +169,7 @@ impl Receiving {
             artifact: Arc::clone(&self.artifact),
             message: parcel.message,
             id: parcel.id.to_string(),
-            source: parcel.source,
+            source: parcel.source.into(),
             traceparent: parcel.traceparent,
             redelivers: false,
         }

@@ -98,7 +98,8 @@ async fn deliver(gateway: Arc<Gateway>, artifact: Arc<str>, tick: Tick) {
             artifact: Arc::clone(&artifact),
             source: json!({
                 "scheduled": tick.scheduled.to_string(), "tick": tick.number, "skipped": tick.skipped,
-            }),
+            })
+            .into(),
             ..Delivery::default()
         };
         match gateway.deliver(delivery).await {

@@ -140,7 +140,7 @@ async fn deliver(gateway: &Arc<Gateway>, artifact: &str, id: &str, redelivers: b
             ..Message::default()
         },
         id: id.to_owned(),
-        source: serde_json::json!({ "name": "a.csv" }),
+        source: serde_json::json!({ "name": "a.csv" }).into(),
         redelivers,
         ..Delivery::default()
     };
@@ -232,7 +232,7 @@ async fn listeners_that_wait_for_a_server_show_in_health_and_metrics() {
     let name: Arc<str> = "proxies.fine".into();
     let handle = gateway.health.register(&name);
     handle.down("connection refused");
-    let report: Json = serde_json::from_str(&gateway.health.report(false)).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&gateway.health.report(false)).unwrap();
     assert_eq!(report["status"], "degraded");
     assert_eq!(
         report["listeners"]["proxies.fine"]["problem"],
@@ -245,7 +245,7 @@ async fn listeners_that_wait_for_a_server_show_in_health_and_metrics() {
             .contains(r#"mediary_listener_up{artifact="proxies.fine"} 0"#)
     );
     handle.up();
-    let report: Json = serde_json::from_str(&gateway.health.report(false)).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&gateway.health.report(false)).unwrap();
     assert_eq!(
         (&report["status"], &report["listeners"]["proxies.fine"]["state"]),
         (&"up".into(), &"up".into())

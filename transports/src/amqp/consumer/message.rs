@@ -2,6 +2,7 @@
 
 use crate::amqp::mapping;
 use bytes::Bytes;
+use engine::facts::Facts;
 use engine::fault::Fault;
 use engine::message::{Message, StartLine};
 use engine::payload::Payload;
@@ -48,7 +49,13 @@ impl Received {
     }
 
     /// What the gateway is given.
-    pub(super) fn delivery(&self, artifact: &Arc<str>, queue: &str, redelivers: bool) -> Delivery {
+    pub(super) fn delivery(
+        self: &Arc<Self>,
+        artifact: &Arc<str>,
+        queue: &ShortString,
+        redelivers: bool,
+    ) -> Delivery {
+        let (received, queue) = (Arc::clone(self), queue.clone());
         let headers = mapping::to_headers(&self.properties);
         let traceparent = headers.get("traceparent");
         let traceparent = traceparent
@@ -62,7 +69,7 @@ impl Received {
                 payload: Payload::bytes(self.body.clone()),
             },
             id: self.id(),
-            source: self.source(queue),
+            source: Facts::when_read(move || received.source(queue.as_str())),
             traceparent,
             redelivers,
         }

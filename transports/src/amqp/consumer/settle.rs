@@ -13,6 +13,7 @@ use engine::payload::Payload;
 use engine::transport::Settled;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Connection};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -49,11 +50,11 @@ impl<'a> Deliverer<'a> {
 
     /// Serves one message; only then may the broker forget it.
     pub(super) async fn deliver(&self, delivery: lapin::message::Delivery) -> (u64, Verdict) {
-        let received = Received::new(delivery);
+        let received = Arc::new(Received::new(delivery));
         (received.tag, self.settle(&received).await)
     }
 
-    async fn settle(&self, received: &Received) -> Verdict {
+    async fn settle(&self, received: &Arc<Received>) -> Verdict {
         let settings = &self.shared.settings;
         if received.body.len() > settings.body_max {
             let fault = Fault::new(
@@ -90,12 +91,12 @@ impl<'a> Deliverer<'a> {
         }
     }
 
-    async fn attempt(&self, received: &Received, redelivers: bool) -> Settled {
+    async fn attempt(&self, received: &Arc<Received>, redelivers: bool) -> Settled {
         let _slot = match &self.slots {
             Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
-        let queue = self.shared.settings.queue.as_str();
+        let queue = &self.shared.settings.queue;
         let delivery = received.delivery(&self.shared.name, queue, redelivers);
         self.shared.gateway.deliver(delivery).await
     }
