@@ -207,6 +207,7 @@ async fn a_broker_that_is_killed_loses_nothing_that_was_confirmed() {
         })
         .collect();
     eventually("the first messages", || told.accepted() >= 400);
+    rabbit.wait_for_quorum_queues();
     rabbit.kill();
     eventually("refusals", || told.failed.load(Ordering::Relaxed) >= 20);
     let health = format!("{}/health", gateway.url("management"));
