@@ -8,6 +8,8 @@ Orders are files in their folder, read at the moment they matter:
   refuse-login     while it exists every login fails with 530
   break-after      a number: the first data connection that carries so many bytes is reset then, and the file
                    is removed
+  hold-store       the connection of the next STOR breaks, and the file becomes `held-store`; when the test removes
+                   that, the STOR is carried out after all: it empties its file
   listing          lines that every listing for machines (MLSD) has besides its own, which may be lies
 
 Every command of a client goes to standard output as `NUMBER COMMAND ARGUMENT`, where NUMBER counts control
@@ -34,6 +36,8 @@ class Orders:
     def __init__(self, folder):
         self.refuse_login = Path(folder, "refuse-login")
         self.break_after = Path(folder, "break-after")
+        self.hold_store = Path(folder, "hold-store")
+        self.held_store = Path(folder, "held-store")
         self.listing = Path(folder, "listing")
 
     def break_after_bytes(self):
@@ -167,6 +171,28 @@ def announcing(base):
     return Announcing
 
 
+def outliving(base, orders):
+    """A session that lives on for a while when its connection broke, as those of other servers do, on order of the test."""
+
+    class Outliving(base):
+        def ftp_STOR(self, file, mode="w"):
+            try:
+                orders.hold_store.rename(orders.held_store)
+            except FileNotFoundError:
+                return super().ftp_STOR(file, mode)
+            self.close()
+            self.carry_out(file)
+
+        def carry_out(self, file):
+            if orders.held_store.exists():
+                self.ioloop.call_later(0.01, self.carry_out, file)
+                return
+            Path(file).write_bytes(b"")
+            self.announce("late STOR")
+
+    return Outliving
+
+
 class ImplicitTls(TLS_FTPHandler):
     """TLS from the first byte (RFC 4217 leaves it out; port 990 by custom). The data are protected as well."""
 
@@ -192,7 +218,7 @@ HANDLERS = {
 def handler_for(options):
     orders = Orders(options.orders)
     control, data = HANDLERS[options.tls]
-    handler = announcing(control)
+    handler = outliving(announcing(control), orders)
     handler.dtp_handler = breaking(data, orders)
     handler.abstracted_fs = lying(orders)
     handler.authorizer = authorizer_for(options, orders)

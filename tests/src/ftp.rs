@@ -282,6 +282,18 @@ impl PyFtpd {
         std::fs::rename(orders.join("fresh"), orders.join("break-after")).expect("a file of the test");
     }
 
+    /// Breaks the connection of the next upload before it is answered, and keeps the command.
+    #[track_caller]
+    pub fn hold_next_store(&self) {
+        set_order(&self.site.folder.path().join("orders/hold-store"), true);
+    }
+
+    /// Carries it out after all, as a session does that outlives its connection: it empties the file. Told as the command `late STOR`.
+    #[track_caller]
+    pub fn carry_out_held_store(&self) {
+        set_order(&self.site.folder.path().join("orders/held-store"), false);
+    }
+
     /// What clients asked for since the last start, in order: the number of the control connection, from 1, and
     /// `connected` or a command with its argument (never a password). Waits up to 10 s until the list satisfies
     /// the condition, because what the server writes takes a moment to arrive, and returns it either way.

@@ -82,7 +82,7 @@ pub(super) static VSFTPD_UPLOAD: Drill = Drill {
     name: "vsftpd killed twice, HTTP to FTP",
     messages: (300, 2_000),
     bytes: BYTES,
-    duplicates: "As with sshd. Not among these rounds: one of ten on an earlier build lost a message, whose file had the wrong content; why is not known.",
+    duplicates: "As with sshd.",
     run: |round| {
         let server = Vsftpd::plain();
         let (connection, root) = (ftp_connection(&server), server.root());

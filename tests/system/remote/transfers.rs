@@ -104,7 +104,7 @@ fn an_upload_outlives_a_restart(site: &Site, kill: impl Fn(), start: impl Fn()) 
     let (beginning, rest) = content.split_at(content.len() / 3 * 2);
     client.send(beginning).unwrap();
     eventually("the beginning of the upload", || {
-        unfinished(site).is_some_and(|(_, size)| size > 1 << 20)
+        unfinished(site).iter().any(|(_, size)| *size > 1 << 20)
     });
     kill();
     lose_the_end(site);
@@ -119,16 +119,20 @@ fn an_upload_outlives_a_restart(site: &Site, kill: impl Fn(), start: impl Fn()) 
     assert_eq!(site.names("out/a"), ["big.bin"]);
 }
 
-/// The file that is being uploaded, and how much of it is there.
-fn unfinished(site: &Site) -> Option<(PathBuf, u64)> {
-    let mut entries = std::fs::read_dir(site.root.join("out/a")).ok()?;
-    let entry = entries.next()?.unwrap();
-    Some((entry.path(), entry.metadata().ok()?.len()))
+/// The files that are being uploaded, and how much of each is there.
+fn unfinished(site: &Site) -> Vec<(PathBuf, u64)> {
+    let names = site.names("out/a").into_iter();
+    let paths = names
+        .filter(|name| name.starts_with('.'))
+        .map(|name| site.root.join("out/a").join(name));
+    paths
+        .filter_map(|path| Some((path.clone(), path.metadata().ok()?.len())))
+        .collect()
 }
 
 /// What a machine that crashes has not written to its disk, although the client was told so.
 fn lose_the_end(site: &Site) {
-    let (path, size) = unfinished(site).unwrap();
+    let (path, size) = &unfinished(site)[0];
     let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_len(size - (300 << 10)).unwrap();
 }
@@ -240,6 +244,43 @@ async fn a_broken_transfer_is_resumed() {
         eventually("the archive", || site.names("in/.done") == ["big.csv"]);
         assert_eq!(backend.requests().len(), 1);
     }
+}
+
+/// A session may live on at the server when its connection broke, and empty its file while another one writes it again.
+#[test]
+fn an_upload_is_whole_though_the_session_before_outlived_its_connection() {
+    let (server, backend) = (PyFtpd::plain(), backend());
+    let site = Site::py_ftpd(&server, "");
+    let gateway = Gateway::start(
+        site.project_with(&backend.url(), "every: 1h", "existing: replace"),
+        &[],
+    );
+    let content = payload()[..3 << 20].to_vec();
+    let mut client = RawClient::connect(gateway.url("http"));
+    let head = |name: &str| {
+        let length = content.len();
+        format!("POST /put?name={name} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
+    };
+    client.send(head("first.bin")).unwrap();
+    client.send(&content).unwrap();
+    assert_eq!(client.read_reply().expect("a reply").status, 200);
+
+    server.hold_next_store();
+    client.send(head("big.bin")).unwrap();
+    let (beginning, rest) = content.split_at(content.len() / 3 * 2);
+    client.send(beginning).unwrap();
+    eventually("the beginning of the second try", || {
+        let parts = unfinished(&site);
+        parts.iter().any(|(_, size)| *size > 1 << 20)
+    });
+    server.carry_out_held_store();
+    let late = |commands: &[(u64, String)]| commands.iter().any(|(_, text)| text == "late STOR");
+    assert!(late(&server.commands_until(late)), "{}", gateway.log());
+    client.send(rest).unwrap();
+    let reply = client.read_reply().expect("a reply");
+    assert_eq!(reply.status, 200, "{}\n{}", reply.text(), gateway.log());
+    assert!(site.file("out/a/big.bin") == content, "the same bytes");
+    assert_eq!(site.names("out/a"), ["big.bin", "first.bin"]);
 }
 
 /// What a dead gateway left unfinished is deleted a day later; what may still be worked on stays, and so does all that is not ours.

@@ -7,7 +7,7 @@
 use super::listing::{self, machine_file};
 use super::session::{Opener, Session, is_unavailable};
 use super::transfer;
-use crate::files::path::parent;
+use crate::files::path::{join, name, parent};
 use crate::remote::failure::{Failure, exists};
 use crate::remote::path::check_line;
 use crate::remote::protocol::{At, Entry, Protocol, Rename};
@@ -111,13 +111,13 @@ impl Protocol for Opener {
         at: At<'_>,
         body: Body,
         append: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<String, Fault> {
         let limit = sessions.opener().limit();
         let absolute = on_session!(sessions, limit, |session, _again| async {
             Ok::<_, Failure>(session.absolute(at))
         })?;
         let upload = transfer::Upload::new(Arc::clone(sessions), absolute.clone(), limit, append);
-        let mut upload = match upload.open().await {
+        let upload = match upload.open().await {
             Ok(upload) => upload,
             Err((upload, failure)) if !failure.broken => {
                 on_session!(sessions, limit, |session, _again| make_folders(
@@ -127,7 +127,8 @@ impl Protocol for Opener {
             }
             Err((_, failure)) => return Err(failure.fault),
         };
-        upload.send(body).await
+        let written = upload.send(body).await?;
+        Ok(join(parent(at.path), name(&written)))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::session::{Opener, Session, is_unavailable};
 use crate::remote::content::{CHUNK_BYTES, Feed, channel};
 use crate::remote::failure::{Failure, not_found};
+use crate::remote::path::unfinished;
 use crate::remote::protocol::At;
 use crate::remote::replay::Replay;
 use crate::remote::resumes::Resumes;
@@ -148,10 +149,13 @@ impl Download {
     }
 }
 
-/// An upload under one name.
+/// An upload. It goes on under its name once the server has some of it, and begins under a new name otherwise: a session whose
+/// connection broke may live on at the server and carry out its STOR late, which empties the file.
 pub(super) struct Upload {
     sessions: Arc<Sessions<Opener>>,
     path: String,
+    /// Names under which it was begun before.
+    abandoned: Vec<String>,
     limit: Duration,
     append: bool,
     replay: Replay,
@@ -164,6 +168,7 @@ impl Upload {
         Self {
             sessions,
             path,
+            abandoned: Vec::new(),
             limit,
             append,
             replay: Replay::default(),
@@ -189,6 +194,7 @@ impl Upload {
                         Ok(lease) => lease,
                         Err(fault) => return Err((self, unusable(fault))),
                     };
+                    self.rename();
                 }
                 Err(failure) => {
                     if !failure.broken {
@@ -200,8 +206,16 @@ impl Upload {
         }
     }
 
-    /// Sends the body and makes sure that all of it arrived.
-    pub(super) async fn send(&mut self, mut body: Body) -> Result<(), Fault> {
+    /// Takes a new name, unless it appends.
+    fn rename(&mut self) {
+        if !self.append {
+            let path = unfinished(&self.path);
+            self.abandoned.push(std::mem::replace(&mut self.path, path));
+        }
+    }
+
+    /// Sends the body and makes sure that all of it arrived. The path it has then, which differs from the first one in the name only.
+    pub(super) async fn send(mut self, mut body: Body) -> Result<String, Fault> {
         while let Some(frame) = body.frame().await {
             if let Ok(data) = frame?.into_data()
                 && !data.is_empty()
@@ -216,7 +230,7 @@ impl Upload {
             self.resume(failure).await?;
             finished = self.finish().await;
         }
-        Ok(())
+        Ok(self.path)
     }
 
     async fn settle(&mut self, written: Result<(), Failure>) -> Result<(), Fault> {
@@ -241,16 +255,21 @@ impl Upload {
     /// Ends the data connection, hears that the server is content, and looks whether it has all of it.
     async fn finish(&mut self) -> Result<(), Failure> {
         let (mut lease, transfer) = self.open.take().ok_or_else(|| Failure::lost("no transfer"))?;
-        within(self.limit, async {
-            transfer.finish().await.map_err(Failure::from)
-        })
-        .await?;
+        let finishing = async { transfer.finish().await.map_err(Failure::from) };
+        within(self.limit, finishing).await?;
         if !self.append {
             let size = within(self.limit, size(&mut lease.session, &self.path)).await?;
             if size.is_some_and(|size| size != self.replay.end()) {
                 return Err(Failure::lost(
                     "the file on the server is not as long as what was sent",
                 ));
+            }
+        }
+        for path in self.abandoned.drain(..) {
+            // What stays is swept later.
+            match within(self.limit, delete(&mut lease.session, &path)).await {
+                Err(failure) if failure.broken => return Ok(()),
+                _ => {}
             }
         }
         lease.give_back();
@@ -274,9 +293,13 @@ impl Upload {
         let mut lease = self.sessions.fresh_transfer().await?;
         let there = within(self.limit, size(&mut lease.session, &self.path)).await?;
         // What the server has is trusted as far as the rest is kept; it wrote in order.
-        let (offset, rest) = match there.and_then(|there| Some((there, self.replay.since(there)?))) {
+        let begun = there.filter(|there| *there > 0);
+        let (offset, rest) = match begun.and_then(|there| Some((there, self.replay.since(there)?))) {
             Some(found) => found,
-            None if self.replay.is_whole() => (0, self.replay.since(0).unwrap_or_default()),
+            None if self.replay.is_whole() => {
+                self.rename();
+                (0, self.replay.since(0).unwrap_or_default())
+            }
             None => {
                 return Err(Failure::refused(
                     "the upload broke, and its beginning is not kept any more",
@@ -308,4 +331,8 @@ async fn size(session: &mut Session, path: &str) -> Result<Option<u64>, Failure>
         Err(error) if is_unavailable(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn delete(session: &mut Session, path: &str) -> Result<(), Failure> {
+    session.ftp.rm(path).await.map_err(Failure::from)
 }

@@ -140,9 +140,10 @@ impl<P: Protocol> RemoteFolder<P> {
             Existing::Refuse if self.info(path).await?.is_some() => return Err(exists()),
             _ => {}
         }
-        let temporary = unfinished(path);
+        let mut temporary = unfinished(path);
         let placed = match P::upload(&self.sessions, self.at(&temporary), body, false).await {
-            Ok(()) => {
+            Ok(written) => {
+                temporary = written;
                 self.sweep(&temporary).await;
                 self.place(&temporary, path, existing).await
             }

@@ -92,11 +92,12 @@ pub(crate) trait Protocol: Open + Sized {
         offset: u64,
     ) -> impl Future<Output = Result<Content, Fault>> + Send;
 
-    /// Uploads a new file, or appends to one; the folders on the way are made.
+    /// Uploads a new file, or appends to one; the folders on the way are made. The path it has then: where a new file had to be begun
+    /// again its name may be another one of [`unfinished`](super::path::unfinished).
     fn upload(
         sessions: &Arc<Sessions<Self>>,
         at: At<'_>,
         body: Body,
         append: bool,
-    ) -> impl Future<Output = Result<(), Fault>> + Send;
+    ) -> impl Future<Output = Result<String, Fault>> + Send;
 }

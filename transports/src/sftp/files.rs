@@ -119,14 +119,14 @@ impl Protocol for Opener {
         at: At<'_>,
         body: Body,
         append: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<String, Fault> {
         let (lease, mut real) = located(sessions, at).await?;
         if append {
             let followed = lease.session.resolve(at).await;
             real = followed.map_err(|failure| failure.fault)?.unwrap_or(real);
         }
         match Upload::open(Arc::clone(sessions), lease, real, append).await {
-            Ok(upload) => upload.send(body).await,
+            Ok(upload) => upload.send(body).await.map(|()| at.path.to_owned()),
             Err((lease, error)) => {
                 let failure = failure(error);
                 if !failure.broken {
