@@ -76,6 +76,58 @@ fn every_planted_mistake_is_found_at_its_line_and_column() {
     assert!(list.iter().all(in_file), "{list:#?}");
 }
 
+/// Whoever can drop a file must not be able to configure the gateway.
+#[test]
+fn folders_of_messages_hold_no_definitions() {
+    let outside = tempfile::tempdir().unwrap();
+    let outside = outside.path().display();
+    let exposed = ["in", ".", "..", "new/sub", "data/../in", "linked"];
+    let safe = [
+        "data",
+        "data/in",
+        "sub/data/in",
+        ".spool/in",
+        &outside.to_string(),
+    ];
+    let endpoints: String = exposed
+        .iter()
+        .chain(&safe)
+        .enumerate()
+        .map(|(number, folder)| format!("  e{number}: {{ file: {{ folder: {folder} }} }}\n"))
+        .collect();
+    let project = Project::files(&[
+        ("mediary.yaml", &format!("endpoints:\n{endpoints}")),
+        (
+            "data/in/dropped.yaml",
+            "endpoints: { evil: { http: \"http://127.0.0.1\" } }\nnonsense: true\n",
+        ),
+        ("in/a.csv", ""),
+        ("elsewhere/.keep", ""),
+    ]);
+    std::os::unix::fs::symlink(
+        project.folder().join("elsewhere"),
+        project.folder().join("linked"),
+    )
+    .unwrap();
+    let end = mediary(&["check", project.folder().to_str().unwrap(), "--format", "json"]).expect_code(1);
+    let report = end.json();
+    let list = report
+        .as_array()
+        .or_else(|| report["diagnostics"].as_array())
+        .unwrap();
+    let found: Vec<_> = list
+        .iter()
+        .map(|it| (it["code"].as_str().unwrap(), it["line"].as_u64().unwrap()))
+        .collect();
+    let expected: Vec<_> = (2..)
+        .take(exposed.len())
+        .map(|line| ("config.exposed_folder", line))
+        .collect();
+    assert_eq!(found, expected, "{report:#}");
+    let file = project.folder().join("mediary.yaml");
+    mediary(&["check", file.to_str().unwrap()]).expect_code(0);
+}
+
 #[test]
 fn people_see_the_line_with_a_caret_and_a_help() {
     let project = Project::from("apis:\n  quotes:\n    contxt: /quotes\n    routes: { GET /: respond }\n");

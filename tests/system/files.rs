@@ -93,11 +93,11 @@ fn a_reload_under_files_loses_and_doubles_none() {
     let project = Project::files(&[
         (
             "mediary.yaml",
-            &pickup(&backend.url(), "in", "pattern: '*.csv'", ""),
+            &pickup(&backend.url(), "data/in", "pattern: '*.csv'", ""),
         ),
-        ("in/.keep", ""),
+        ("data/in/.keep", ""),
     ]);
-    let folder = project.folder().join("in");
+    let folder = project.folder().join("data/in");
     let gateway = Gateway::start(project, &[]);
     for round in 0..5 {
         drop_files(&folder, round * 60..(round + 1) * 60);
@@ -105,7 +105,7 @@ fn a_reload_under_files_loses_and_doubles_none() {
         let listener = format!("pattern: '*.csv', concurrency: {}", round + 2);
         gateway
             .project()
-            .write("mediary.yaml", pickup(&backend.url(), "in", &listener, ""));
+            .write("mediary.yaml", pickup(&backend.url(), "data/in", &listener, ""));
         gateway.reload();
     }
     until("all files", || names(&folder.join(".done")).len() == 300);
@@ -124,11 +124,11 @@ fn a_killed_process_loses_no_file() {
     let mut project = Project::files(&[
         (
             "mediary.yaml",
-            &pickup(&backend.url(), "in", "pattern: '*.csv', concurrency: 4", ""),
+            &pickup(&backend.url(), "data/in", "pattern: '*.csv', concurrency: 4", ""),
         ),
-        ("in/.keep", ""),
+        ("data/in/.keep", ""),
     ]);
-    let folder = project.folder().join("in");
+    let folder = project.folder().join("data/in");
     drop_files(&folder, 0..MANY);
     for kill in 1..=3 {
         let gateway = Gateway::start(project, &[]);
@@ -158,10 +158,13 @@ async fn odd_names_and_empty_files() {
     use std::os::unix::ffi::OsStrExt;
     let backend = Backend::replying(Reply::json(&json!({})));
     let project = Project::files(&[
-        ("mediary.yaml", &pickup(&backend.url(), "in", "after: delete", "")),
-        ("in/.keep", ""),
+        (
+            "mediary.yaml",
+            &pickup(&backend.url(), "data/in", "after: delete", ""),
+        ),
+        ("data/in/.keep", ""),
     ]);
-    let folder = project.folder().join("in");
+    let folder = project.folder().join("data/in");
     let long = format!("{}.csv", "n".repeat(251));
     let odd = ["line\nbreak.csv", &long, "ü 'x' $(y) %41.csv", "-rf", "empty.csv"];
     for (number, name) in odd.iter().enumerate() {
@@ -223,9 +226,9 @@ async fn odd_names_and_empty_files() {
 #[test]
 fn a_new_file_is_noticed_at_once() {
     let backend = Backend::replying(Reply::json(&json!({})));
-    let yaml = pickup(&backend.url(), "in", "after: delete", "").replace("every: 100ms", "every: 1h");
-    let project = Project::files(&[("mediary.yaml", &yaml), ("in/.keep", "")]);
-    let folder = project.folder().join("in");
+    let yaml = pickup(&backend.url(), "data/in", "after: delete", "").replace("every: 100ms", "every: 1h");
+    let project = Project::files(&[("mediary.yaml", &yaml), ("data/in/.keep", "")]);
+    let folder = project.folder().join("data/in");
     fs::write(folder.join("first.csv"), "0").unwrap();
     let _gateway = Gateway::start(project, &[]);
     backend.wait_for_requests(1);
@@ -243,10 +246,10 @@ fn a_file_that_failed_for_good_is_a_dead_letter_or_set_aside() {
     for (artifact, where_to, letters) in [("dead_letter: dead", ".done", 1), ("timeout: 30s", ".failed", 0)] {
         let backend = Backend::replying(Reply::status(422));
         let project = Project::files(&[
-            ("mediary.yaml", &pickup(&backend.url(), "in", "", artifact)),
-            ("in/a.csv", "bad"),
+            ("mediary.yaml", &pickup(&backend.url(), "data/in", "", artifact)),
+            ("data/in/a.csv", "bad"),
         ]);
-        let folder = project.folder().join("in");
+        let folder = project.folder().join("data/in");
         let gateway = Gateway::start(project, &[]);
         until("it is dealt with", || names(&folder.join(where_to)) == ["a.csv"]);
         assert_eq!(backend.requests().len(), 1, "such a fault is not tried again");
@@ -275,12 +278,12 @@ fn renamed_files_stay_and_come_no_more() {
     ]);
     let listener = "pattern: '*.csv', recursive: true, after: { rename: '${source.name}.done' }, on_fault: { rename: '${source.name}.bad' }";
     let project = Project::files(&[
-        ("mediary.yaml", &pickup(&backend.url(), "in", listener, "")),
-        ("in/sub/a.csv", "0"),
-        ("in/sub/b.csv", "1"),
-        ("in/sub/c.csv", "2"),
+        ("mediary.yaml", &pickup(&backend.url(), "data/in", listener, "")),
+        ("data/in/sub/a.csv", "0"),
+        ("data/in/sub/b.csv", "1"),
+        ("data/in/sub/c.csv", "2"),
     ]);
-    let folder = project.folder().join("in/sub");
+    let folder = project.folder().join("data/in/sub");
     let _gateway = Gateway::start(project, &[]);
     until("all three", || {
         names(&folder) == ["a.csv.done", "b.csv.bad", "c.csv.done"]
@@ -295,20 +298,20 @@ const EXISTING: [&str; 4] = ["replace", "refuse", "number", "append"];
 fn requests_to_files() -> Project {
     let endpoints = EXISTING.map(|word| {
         format!(
-            "  {word}: {{ file: {{ folder: out, name: \"{word}/${{query.name}}\", existing: {word} }} }}\n"
+            "  {word}: {{ file: {{ folder: data/out, name: \"{word}/${{query.name}}\", existing: {word} }} }}\n"
         )
     });
     let proxies = EXISTING.map(|word| {
         format!("  {word}: {{ from: {{ http: /{word} }}, steps: [ {{ call: {word} }}, respond ] }}\n")
     });
     let yaml = format!(
-        "settings: {{ listeners: {{ http: {{ port: 0 }} }}, management: {{ port: 0 }} }}\nendpoints:\n{}  named: {{ file: {{ folder: out }} }}\nproxies:\n{}  named: {{ from: {{ http: /named }}, steps: [ {{ call: {{ endpoint: named, path: \"/by/${{query.name}}\" }} }}, respond ] }}\n  made: {{ from: {{ http: /made }}, steps: [ {{ call: named }}, respond ] }}\n",
+        "settings: {{ listeners: {{ http: {{ port: 0 }} }}, management: {{ port: 0 }} }}\nendpoints:\n{}  named: {{ file: {{ folder: data/out }} }}\nproxies:\n{}  named: {{ from: {{ http: /named }}, steps: [ {{ call: {{ endpoint: named, path: \"/by/${{query.name}}\" }} }}, respond ] }}\n  made: {{ from: {{ http: /made }}, steps: [ {{ call: named }}, respond ] }}\n",
         endpoints.concat(),
         proxies.concat()
     );
-    let project = Project::files(&[("mediary.yaml", &yaml), ("secret", "s"), ("out/.keep", "")]);
+    let project = Project::files(&[("mediary.yaml", &yaml), ("secret", "s"), ("data/out/.keep", "")]);
     #[cfg(unix)]
-    std::os::unix::fs::symlink(project.folder(), project.folder().join("out/up")).unwrap();
+    std::os::unix::fs::symlink(project.folder(), project.folder().join("data/out/up")).unwrap();
     project
 }
 
@@ -317,7 +320,7 @@ fn requests_to_files() -> Project {
 async fn messages_become_files() {
     let words = EXISTING;
     let project = requests_to_files();
-    let out = project.folder().join("out");
+    let out = project.folder().join("data/out");
     let gateway = Gateway::start(project, &[]);
     let put = async |path: &str, text: &str| {
         post(
@@ -356,7 +359,8 @@ async fn messages_become_files() {
     assert_eq!(read("by/c d"), "4");
     for bad in [
         "..%2F..%2Fsecret",
-        "a%2F..%2F..%2F..%2Fsecret",
+        "..%2F..%2F..%2Fsecret",
+        "a%2F..%2F..%2F..%2F..%2Fsecret",
         "",
         "a%00b",
         "x%2F%2Fy",
@@ -383,5 +387,5 @@ async fn messages_become_files() {
         ["a.txt", &long],
         "no unfinished file is left"
     );
-    assert_eq!(names(root), ["mediary.yaml", "out", "secret"]);
+    assert_eq!(names(root), ["data", "mediary.yaml", "secret"]);
 }

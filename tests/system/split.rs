@@ -27,15 +27,15 @@ fn project(url: &str, listener: &str, more: &str) -> Project {
         (
             "mediary.yaml",
             &format!(
-                "settings: {{ listeners: {{ http: {{ port: 0 }} }}, management: {{ port: 0 }}, shutdown_grace: 2s, namespaces: {{ n: urn:n }} }}\nendpoints: {{ backend: {{ http: \"{url}\" }} }}\n{more}\nproxies:\n  p:\n    from: {{ file: {{ folder: in, every: 100ms, {listener} }} }}\n    steps:\n      - set: {{ headers.x-index: \"${{source.part.index}}\", headers.x-offset: \"${{source.part.offset}}\", headers.x-count: \"${{source.part.count}}\", headers.x-last: \"${{source.part.last}}\" }}\n      - call: backend\n"
+                "settings: {{ listeners: {{ http: {{ port: 0 }} }}, management: {{ port: 0 }}, shutdown_grace: 2s, namespaces: {{ n: urn:n }} }}\nendpoints: {{ backend: {{ http: \"{url}\" }} }}\n{more}\nproxies:\n  p:\n    from: {{ file: {{ folder: data/in, every: 100ms, {listener} }} }}\n    steps:\n      - set: {{ headers.x-index: \"${{source.part.index}}\", headers.x-offset: \"${{source.part.offset}}\", headers.x-count: \"${{source.part.count}}\", headers.x-last: \"${{source.part.last}}\" }}\n      - call: backend\n"
             ),
         ),
-        ("in/.keep", ""),
+        ("data/in/.keep", ""),
     ])
 }
 
 fn input(project: &Project) -> PathBuf {
-    project.folder().join("in")
+    project.folder().join("data/in")
 }
 
 #[track_caller]
@@ -415,7 +415,10 @@ fn a_large_csv_from_an_sftp_server() {
         &connection,
     );
     let yaml = fs::read_to_string(project.folder().join("mediary.yaml")).unwrap();
-    let yaml = yaml.replace("file: { folder: in", "sftp: { connection: partner, folder: in");
+    let yaml = yaml.replace(
+        "file: { folder: data/in",
+        "sftp: { connection: partner, folder: in",
+    );
     project.write("mediary.yaml", yaml);
     let gateway = Gateway::start(project, &[]);
     until("every row", PATIENCE * 2, || {

@@ -45,8 +45,8 @@ impl Source {
         let message = Form::Json.message(bytes);
         match self {
             Self::File => {
-                let inbox = folder.join("in");
-                std::fs::create_dir(&inbox)?;
+                let inbox = folder.join("data/in");
+                std::fs::create_dir_all(&inbox)?;
                 for number in 0..messages {
                     std::fs::write(inbox.join(format!("{number:07}.json")), &message)?;
                 }
@@ -92,7 +92,7 @@ impl Source {
     pub(super) fn settled(self, folder: &Path) -> Outcome<()> {
         match self {
             Self::File => wait_until("files were left", || {
-                let mut left = std::fs::read_dir(folder.join("in"))?.flatten();
+                let mut left = std::fs::read_dir(folder.join("data/in"))?.flatten();
                 Ok(left.all(|entry| entry.file_name() == ".mediary"))
             }),
             // The broker and the file have it when the backend does, but for the last batch.

@@ -281,13 +281,13 @@ fn results_are_written_for_build_servers() {
 const BEHIND: &str = "\
 endpoints:
   back: { http: 'http://backend.invalid/base' }
-  drop: { file: ./drop }
+  drop: { file: data/drop }
 stores:
   waiting: { durable: {} }
 processors:
   waiting: { store: waiting, forward: { to: back, backoff: 10ms } }
 proxies:
-  drop: { from: { file: { folder: ./drop, pattern: '*.in', after: { move: done }, every: 50ms } }, steps: [ { delay: 1ms } ] }
+  drop: { from: { file: { folder: data/drop, pattern: '*.in', after: { move: done }, every: 50ms } }, steps: [ { delay: 1ms } ] }
 apis:
   a:
     context: /a
@@ -303,7 +303,11 @@ apis:
 ";
 
 fn run_behind(test: &str) -> (Ran, tempfile::TempDir) {
-    let folder = folder(&[("p.yaml", BEHIND), ("p.test.yaml", test), ("drop/1.in", "text")]);
+    let folder = folder(&[
+        ("p.yaml", BEHIND),
+        ("p.test.yaml", test),
+        ("data/drop/1.in", "text"),
+    ]);
     let ran = mediary(&["test", folder.path().to_str().unwrap()]);
     (ran, folder)
 }
@@ -329,11 +333,11 @@ fn what_comes_later_is_waited_for() {
     );
     assert_eq!(ran.end, End::Fine, "{}{}", ran.out, ran.err);
     assert!(
-        folder.path().join("drop/1.in").is_file(),
+        folder.path().join("data/drop/1.in").is_file(),
         "the project's own folder is left alone"
     );
     assert!(
-        !folder.path().join("data").exists(),
+        !folder.path().join("data/waiting.redb").exists(),
         "the project's own store is left alone"
     );
 }

@@ -153,6 +153,20 @@ impl Build<'_> {
         }
     }
 
+    /// Checks that messages may be kept in a folder, or come from there: what others can put into it must not become configuration.
+    pub fn check_data_folder(&mut self, folder: &Path, span: Span) -> bool {
+        let exposed = self.project.reads_definitions_in(folder);
+        if exposed {
+            let help = format!(
+                "every `*.yaml` in it would be read as a part of the project; take a folder below `{}`, where nothing is, or one outside",
+                config::DATA
+            );
+            let message = "files of this folder could become configuration";
+            self.error("config.exposed_folder", span, message, Some(help));
+        }
+        !exposed
+    }
+
     /// The folder that relative paths of this source start from.
     #[must_use]
     pub fn folder(&self, span: Span) -> &Path {

@@ -1,10 +1,15 @@
 //! Which files make up a project: the file itself, or every YAML file below a folder. Hidden files and folders
 //! are skipped, links are followed but never twice into the same folder, and everything is limited.
+//!
+//! Folders called `data` are skipped too: that is where a gateway keeps what it receives, and nobody who can hand in a
+//! file may configure it.
 
 use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+/// The name of folders in which nothing is a definition.
+pub(crate) const DATA: &str = "data";
 /// Files of one project.
 pub const FILES_MAX: usize = 2000;
 /// Folders below folders.
@@ -15,6 +20,8 @@ const FOLDERS_DEEP_MAX: usize = 16;
 pub(super) struct Found {
     pub definitions: Vec<PathBuf>,
     pub tests: Vec<PathBuf>,
+    /// The real paths of the folders that were looked through.
+    pub folders: HashSet<PathBuf>,
     /// What could not be listed, and why.
     pub problems: Vec<(PathBuf, String)>,
 }
@@ -23,11 +30,7 @@ pub(super) struct Found {
 pub(super) fn find(path: &Path) -> Found {
     let mut found = Found::default();
     match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Walk {
-            found: &mut found,
-            seen: HashSet::new(),
-        }
-        .folder(path, 0),
+        Ok(metadata) if metadata.is_dir() => Walk { found: &mut found }.folder(path, 0),
         Ok(_) => found.definitions.push(path.to_owned()),
         Err(error) => found.problems.push((path.to_owned(), error.to_string())),
     }
@@ -36,12 +39,13 @@ pub(super) fn find(path: &Path) -> Found {
 
 struct Walk<'a> {
     found: &'a mut Found,
-    seen: HashSet<PathBuf>,
 }
 
 impl Walk<'_> {
     fn folder(&mut self, folder: &Path, depth: usize) {
-        let known = folder.canonicalize().is_ok_and(|real| !self.seen.insert(real));
+        let known = folder
+            .canonicalize()
+            .is_ok_and(|real| !self.found.folders.insert(real));
         if known || depth > FOLDERS_DEEP_MAX {
             return;
         }
@@ -57,7 +61,10 @@ impl Walk<'_> {
             return;
         }
         if path.is_dir() {
-            return self.folder(path, depth + 1);
+            if name != DATA {
+                self.folder(path, depth + 1);
+            }
+            return;
         }
         let Some(stem) = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")) else {
             return;
@@ -84,4 +91,39 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect::<io::Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
+}
+
+/// Whether a file that is written to a folder, or to one below it, may be read as a definition by a project whose files lie in `folders`.
+pub(super) fn is_read(folders: &HashSet<PathBuf>, folder: &Path) -> bool {
+    let real = one_spelling(folder);
+    if folders.iter().any(|read| read.starts_with(&real)) {
+        return true;
+    }
+    let Some(above) = real.ancestors().find(|above| folders.contains(*above)) else {
+        return false;
+    };
+    let mut below = real.strip_prefix(above).into_iter().flat_map(Path::components);
+    below.all(|part| {
+        let name = part.as_os_str().to_string_lossy();
+        !name.starts_with('.') && name != DATA
+    })
+}
+
+/// One path for one file or folder, however it was written, and whether its folder is there yet or not.
+pub(crate) fn one_spelling(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path
+        .ancestors()
+        .find_map(|folder| Some((folder.canonicalize().ok()?, path.strip_prefix(folder).ok()?)));
+    let Some((mut spelled, rest)) = there else {
+        return path;
+    };
+    // What is not there yet has no links in it.
+    for part in rest.components() {
+        match part {
+            Component::ParentDir => drop(spelled.pop()),
+            part => spelled.push(part),
+        }
+    }
+    spelled
 }

@@ -4,6 +4,7 @@
 use super::secrets::{SecretSettings, Secrets};
 use super::{Diagnostic, Diagnostics, Environment, Node, Sources, Span, folder, merge, overrides, parse};
 use super::{read, substitute};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// What goes into a project besides its files.
@@ -28,13 +29,15 @@ pub struct Project {
     pub files: Vec<PathBuf>,
     /// `*.test.yaml` files.
     pub tests: Vec<PathBuf>,
+    /// The real paths of the folders in which definitions are looked for; none where the project is a file.
+    folders: HashSet<PathBuf>,
     /// Variables and secrets, for expressions that name `env` or `secret` themselves.
     pub environment: Environment,
     /// Whether every file could be read. If not, names may seem undefined that are not.
     pub complete: bool,
 }
 
-/// Loads a file, or every `*.yaml` and `*.yml` below a folder. Tests (`*.test.yaml`), hidden files, API
+/// Loads a file, or every `*.yaml` and `*.yml` below a folder. Tests (`*.test.yaml`), hidden files, folders called `data`, API
 /// descriptions (files that begin with `openapi`, `swagger` or `asyncapi`) and the secrets file are left out.
 pub fn load_project(path: &Path, options: &LoadOptions, diagnostics: &mut Diagnostics) -> Project {
     let found = folder::find(path);
@@ -54,7 +57,16 @@ pub fn load_project(path: &Path, options: &LoadOptions, diagnostics: &mut Diagno
     let project = loader.finish(folder, options);
     Project {
         tests: found.tests,
+        folders: found.folders,
         ..project
+    }
+}
+
+impl Project {
+    /// Whether a file that is written to a folder, or to one below it, may become a definition of this project.
+    #[must_use]
+    pub fn reads_definitions_in(&self, folder: &Path) -> bool {
+        folder::is_read(&self.folders, folder)
     }
 }
 
@@ -165,6 +177,7 @@ impl<'a> Loader<'a> {
             folder: folder.to_owned(),
             files: self.files,
             tests: Vec::new(),
+            folders: HashSet::new(),
             environment,
             complete: self.complete,
         }

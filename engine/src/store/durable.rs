@@ -7,14 +7,13 @@ use super::{
     Fill, MessageState, Place, Settlement, Store, StoredMessage, record, store_fault, stored_already,
 };
 use crate::build::Build;
-use crate::config::{Duration, Node, Size, Spanned};
+use crate::config::{self, Duration, Node, Size, Spanned};
 use crate::fault::{Fault, FaultCode};
 use crate::mediator::BoxFuture;
 use crate::registry::StoreSpec;
 use prometheus_client::metrics::counter::Counter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
-use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time;
 use tokio::sync::oneshot;
@@ -69,8 +68,8 @@ fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sto
     let span = config.path.as_ref().map_or(node.span, |path| path.span);
     let file = config
         .path
-        .map_or_else(|| format!("data/{name}.redb"), |path| path.value);
-    let path = one_spelling(&cx.folder(span).join(file));
+        .map_or_else(|| format!("{}/{name}.redb", config::DATA), |path| path.value);
+    let path = config::one_spelling(&cx.folder(span).join(file));
     let key = format!("store.durable:{}", path.display());
     let file = cx.state.get_or_insert(key, || StoreFile::new(path));
     Some(Arc::new(DurableStore(Arc::new(Inner {
@@ -91,26 +90,6 @@ fn build(name: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sto
         },
         file,
     }))))
-}
-
-/// One path for one file, however it was written, and whether its folder is there yet or not.
-fn one_spelling(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let there = path
-        .ancestors()
-        .skip(1)
-        .find_map(|folder| Some((folder.canonicalize().ok()?, path.strip_prefix(folder).ok()?)));
-    let Some((mut spelled, rest)) = there else {
-        return path;
-    };
-    // What is not there yet has no links in it.
-    for part in rest.components() {
-        match part {
-            Component::ParentDir => drop(spelled.pop()),
-            part => spelled.push(part),
-        }
-    }
-    spelled
 }
 
 struct DurableStore(Arc<Inner>);

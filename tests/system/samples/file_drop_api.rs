@@ -23,7 +23,7 @@ impl Shop {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.gateway.project().folder().join("exchange").join(name)
+        self.gateway.project().folder().join("data").join(name)
     }
 
     async fn get(&self, path: &str) -> Answer {

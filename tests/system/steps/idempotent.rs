@@ -151,11 +151,11 @@ async fn messages_of_a_queue_that_come_again_run_once() {
 async fn a_file_that_comes_again_runs_once() {
     let backend = Backend::replying(Reply::json(&json!({"ok": true})));
     let project = format!(
-        "endpoints:\n  backend: {{ http: \"{}\" }}\nproxies:\n  pickup:\n    from: {{ file: {{ folder: in, every: 50ms, after: {{ move: done }} }} }}\n    steps: [ {{ idempotent: {{ key: \"source.name ~ ' ' ~ source.modified\" }} }} ]\n    to: backend\n",
+        "endpoints:\n  backend: {{ http: \"{}\" }}\nproxies:\n  pickup:\n    from: {{ file: {{ folder: data/in, every: 50ms, after: {{ move: done }} }} }}\n    steps: [ {{ idempotent: {{ key: \"source.name ~ ' ' ~ source.modified\" }} }} ]\n    to: backend\n",
         backend.url()
     );
     let gateway = Gateway::start(project.as_str(), &[]);
-    let folder = gateway.project().folder().join("in");
+    let folder = gateway.project().folder().join("data/in");
     let put = |name: &str, content: &str, modified: u64| {
         std::fs::create_dir_all(&folder).unwrap();
         let temporary = folder.join(".writing");

@@ -25,8 +25,8 @@ use std::sync::Arc;
 pub(crate) const SPEC: TransportSpec = TransportSpec {
     name: "file",
     docs: "Files in local folders.\n\n\
-           A proxy receives each file of a folder as a message (`from: { file: { folder: ./in, pattern: \"*.csv\" } }`); an endpoint writes \
-           each message to a file (`file: { folder: ./out, name: \"${payload.id}.json\" }`). Relative folders start from the YAML file's \
+           A proxy receives each file of a folder as a message (`from: { file: { folder: data/in, pattern: \"*.csv\" } }`); an endpoint writes \
+           each message to a file (`file: { folder: data/out, name: \"${payload.id}.json\" }`). Relative folders start from the YAML file's \
            own. `split` delivers a file in parts, without ever holding all of it: lines, rows, XML elements or the items of a JSON array.\n\n\
            Several gateways may listen on one folder: a file is claimed by a rename into `.mediary` and delivered by one of them. \
            Delivery is at least once: a gateway that dies after the delivery and before it could settle the file delivers it again. \
@@ -82,5 +82,6 @@ fn root(folder: &Spanned<String>, cx: &mut Build<'_>) -> Option<PathBuf> {
         return None;
     }
     let joined = cx.folder(folder.span).join(path);
-    std::path::absolute(joined).ok()
+    let root = std::path::absolute(joined).ok()?;
+    cx.check_data_folder(&root, folder.span).then_some(root)
 }
