@@ -9,6 +9,7 @@ use engine::expression::{Escape, Structure, Template};
 use engine::fault::Fault;
 use engine::mediator::{Flow, Mediator, Needs, StepKind, sync};
 use engine::message::StartLine;
+use engine::observe::{MASK, is_masked};
 use engine::registry::StepConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,18 +47,6 @@ pub enum Level {
 }
 
 const BYTES_MAX: usize = 64 << 10;
-
-/// Names, in lower case, of fields whose values never reach the log.
-const MASKED: [&str; 8] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "password",
-    "secret",
-    "api_key",
-    "x-api-key",
-];
 
 impl StepConfig for LogConfig {
     const NAME: &'static str = "log";
@@ -191,8 +180,8 @@ fn mask(value: &mut Json) {
     match value {
         Json::Object(members) => {
             for (name, member) in members {
-                if MASKED.contains(&name.to_ascii_lowercase().as_str()) {
-                    *member = Json::from("***");
+                if is_masked(name) {
+                    *member = Json::from(MASK);
                 } else {
                     mask(member);
                 }

@@ -56,6 +56,7 @@ pub(crate) async fn order_as(gateway: &Gateway, customer: &str, media_type: &str
     let request = hyper::Request::post(format!("{}/orders", gateway.url("http")))
         .header("x-customer", customer)
         .header("content-type", media_type)
+        .header("authorization", "Basic b2xpdmU6c2VjcmV0")
         .body(http_body_util::Full::<bytes::Bytes>::from(body.to_owned()))
         .unwrap();
     let answer = mediary_tests::Client::new().send(request).await.unwrap();

@@ -2,6 +2,7 @@
 
 use super::{Store, StoredMessage};
 use crate::message::StartLine;
+use crate::observe::{MASK, is_masked};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
@@ -27,7 +28,7 @@ pub fn summary(store: &dyn Store, message: &StoredMessage) -> Json {
     line
 }
 
-/// All of a message. A body that is no UTF-8 is told as `body_base64`.
+/// All of a message. A body that is no UTF-8 is told as `body_base64`; the values of headers with credentials are masked.
 #[must_use]
 pub fn details(store: &dyn Store, message: &StoredMessage) -> Json {
     let mut all = summary(store, message);
@@ -38,7 +39,10 @@ pub fn details(store: &dyn Store, message: &StoredMessage) -> Json {
     };
     let mut headers = Map::new();
     for (name, value) in &message.headers {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let value = match is_masked(name.as_str()) {
+            true => MASK.into(),
+            false => String::from_utf8_lossy(value.as_bytes()),
+        };
         match headers.get_mut(name.as_str()) {
             Some(Json::Array(values)) => values.push(value.into()),
             _ => drop(headers.insert(name.to_string(), json!([value]))),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use redb::{Builder, Database, DatabaseError, WriteTransaction};
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -170,7 +171,21 @@ fn make_folder(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// A new file is for this user only: messages may hold anything.
+fn make_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
 fn open_database(path: &Path) -> Result<Database, String> {
+    make_file(path).map_err(|error| error.to_string())?;
     let database = Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create(path)
@@ -179,7 +194,7 @@ fn open_database(path: &Path) -> Result<Database, String> {
             other => other.to_string(),
         })?;
     // The name of a new file has to survive too.
-    if let Some(folder) = path.parent().and_then(|folder| std::fs::File::open(folder).ok()) {
+    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
         folder.sync_all().map_err(|error| error.to_string())?;
     }
     Ok(database)
