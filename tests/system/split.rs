@@ -1,9 +1,10 @@
 //! Files that are delivered in parts: large ones in little memory, and none of their parts lost.
 
 mod counting;
+mod remote;
 
 use counting::Counting;
-use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, Sshd, mediary};
+use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, mediary};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -389,46 +390,4 @@ fn parts_become_dead_letters() {
         "{}",
         listed.output()
     );
-}
-
-/// The same over SFTP: the download streams, and is no larger in memory.
-#[test]
-fn a_large_csv_from_an_sftp_server() {
-    let rows: u64 = 40 << 10;
-    let (server, backend) = (Sshd::start_new(), Counting::start(HEADER, row));
-    let client = server.client();
-    client.make_folder("in");
-    let local = tempfile::tempdir().unwrap();
-    write_rows(&local.path().join("big.csv"), rows);
-    client.put_path(&local.path().join("big.csv"), "in/.big.csv");
-    client.rename("in/.big.csv", "in/big.csv");
-    let connection = format!(
-        "connections: {{ partner: {{ sftp: {{ host: 127.0.0.1, port: {}, user: {}, key: \"{}\", host_key: \"{}\" }} }} }}",
-        server.port(),
-        server.user(),
-        server.client_key().display(),
-        server.host_key()
-    );
-    let project = project(
-        &backend.url(),
-        "split: { into: rows, group: 100 }, after: delete",
-        &connection,
-    );
-    let yaml = fs::read_to_string(project.folder().join("mediary.yaml")).unwrap();
-    let yaml = yaml.replace(
-        "file: { folder: data/in",
-        "sftp: { connection: partner, folder: in",
-    );
-    project.write("mediary.yaml", yaml);
-    let gateway = Gateway::start(project, &[]);
-    until("every row", PATIENCE * 2, || {
-        assert_eq!(backend.problem(), None);
-        backend.rows() >= rows
-    });
-    let peak = gateway.memory().peak_bytes;
-    println!("{} MiB by SFTP: {} KiB of memory at most", rows >> 10, peak >> 10);
-    assert!(peak < MEMORY_MAX, "{} MiB", peak >> 20);
-    until("it is settled", PATIENCE, || {
-        client.list("in").iter().all(|name| name.starts_with('.'))
-    });
 }
