@@ -142,3 +142,34 @@ async fn a_connection_without_a_host_key_is_a_mistake() {
         end.output()
     );
 }
+
+/// A password that was wrong is put right by a reload, in the listener and in the sender.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_with_another_password_logs_in_anew() {
+    for kind in ["ftp", "sftp"] {
+        let (ftp, sftp) = (PyFtpd::plain(), PySftpd::with_password());
+        let (site, password) = match kind {
+            "ftp" => (Site::py_ftpd(&ftp, ""), ftp.password()),
+            _ => (Site::py_sftpd(&sftp), sftp.password()),
+        };
+        let backend = backend();
+        let right = site.project(&backend);
+        let setting = |password: &str| format!("password: {password},");
+        let wrong = right.replace(&setting(password), &setting("mistaken"));
+        assert_ne!(wrong, right);
+        site.drop_file("a.csv", "1");
+        let gateway = Gateway::start(wrong, &[]);
+        let put = async || {
+            let url = format!("{}/put?name=b.txt", gateway.url("http"));
+            post(&url, "text/csv", "1").await
+        };
+        health(&gateway, "down").await;
+        assert_eq!(put().await.status, 502);
+        gateway.project().write("mediary.yaml", right);
+        gateway.reload();
+        assert_eq!(backend.wait_for_requests(1)[0].header("x-file"), "a.csv");
+        health(&gateway, "up").await;
+        put().await.expect_status(200);
+        assert_eq!(site.names("out/a"), ["b.txt"]);
+    }
+}
