@@ -76,6 +76,41 @@ fn every_planted_mistake_is_found_at_its_line_and_column() {
     assert!(list.iter().all(in_file), "{list:#?}");
 }
 
+/// The code and the line of each problem of a project.
+fn problems(project: &Project) -> Vec<(String, u64)> {
+    let end = mediary(&["check", project.folder().to_str().unwrap(), "--format", "json"]).expect_code(1);
+    let report = end.json();
+    let list = report.as_array().or_else(|| report["diagnostics"].as_array());
+    let code_and_line =
+        |it: &serde_json::Value| Some((it["code"].as_str()?.to_owned(), it["line"].as_u64()?));
+    list.into_iter()
+        .flatten()
+        .map(|it| code_and_line(it).unwrap())
+        .collect()
+}
+
+/// A listener that reads long files renews its lease meanwhile, which takes a session of its own.
+#[test]
+fn connections_that_do_not_do_are_refused() {
+    let project = Project::from(
+        r#"connections:
+  one: { ftp: { host: a, connections_max: 1 } }
+  two: { ftp: { host: a, connections_max: 2 } }
+  three: { sftp: { host: a, user: b, password: c, host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINRLhByOrjC6AldSZ22ZQmOzURD541Zv0QYUV5UoCiPk", connections_max: 1 } }
+  four: { sftp: { host: a, user: b, password: c, host_key: nonsense } }  # told once, not where it is named
+proxies:
+  a: { from: { ftp: { connection: one, folder: in } }, steps: [ drop ] }
+  b: { from: { ftp: { connection: two, folder: in } }, steps: [ drop ] }
+  c: { from: { sftp: { connection: three, folder: in } }, steps: [ drop ] }
+  d: { from: { sftp: { connection: three, folder: in, split: rows } }, steps: [ drop ] }
+  e: { from: { sftp: { connection: four, folder: in } }, steps: [ drop ] }
+"#,
+    );
+    let too_few = |line| ("config.too_few_sessions".to_owned(), line);
+    let bad_key = ("config.bad_value".to_owned(), 5);
+    assert_eq!(problems(&project), [bad_key, too_few(7), too_few(10)]);
+}
+
 /// Whoever can drop a file must not be able to configure the gateway.
 #[test]
 fn folders_of_messages_hold_no_definitions() {
@@ -109,21 +144,10 @@ fn folders_of_messages_hold_no_definitions() {
         project.folder().join("linked"),
     )
     .unwrap();
-    let end = mediary(&["check", project.folder().to_str().unwrap(), "--format", "json"]).expect_code(1);
-    let report = end.json();
-    let list = report
-        .as_array()
-        .or_else(|| report["diagnostics"].as_array())
-        .unwrap();
-    let found: Vec<_> = list
-        .iter()
-        .map(|it| (it["code"].as_str().unwrap(), it["line"].as_u64().unwrap()))
-        .collect();
-    let expected: Vec<_> = (2..)
-        .take(exposed.len())
-        .map(|line| ("config.exposed_folder", line))
-        .collect();
-    assert_eq!(found, expected, "{report:#}");
+    let found = problems(&project);
+    let exposed = |line| ("config.exposed_folder".to_owned(), line);
+    let expected: Vec<_> = (2..8).map(exposed).collect();
+    assert_eq!(found, expected);
     let file = project.folder().join("mediary.yaml");
     mediary(&["check", file.to_str().unwrap()]).expect_code(0);
 }

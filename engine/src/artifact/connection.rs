@@ -17,15 +17,11 @@ pub(super) fn build(config: Named<RawNode>, cx: &mut Build<'_>) {
             unknown: "config.unknown_transport",
             problem: |key| format!("`{key}` has no connections to share"),
         };
-        let Some((spec, settings)) = kinds.choose(&node, cx) else {
-            continue;
-        };
         let name: Arc<str> = name.value.into();
         let built = cx.within(&format!("connections.{name}"), |cx| {
+            let (spec, settings) = kinds.choose(&node, cx)?;
             (spec.build)(&name, settings, cx)
         });
-        if let Some(connection) = built {
-            cx.connections.insert(name, connection);
-        }
+        cx.connections.insert(name, built);
     }
 }

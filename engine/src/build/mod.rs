@@ -58,7 +58,8 @@ pub struct Build<'a> {
     pub(crate) endpoints_open: Vec<Arc<str>>,
     pub(crate) endpoint_nodes: IndexMap<Arc<str>, Node>,
     pub(crate) resources: IndexMap<Arc<str>, artifact::ResourceConfig>,
-    pub(crate) connections: IndexMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
+    /// `None` for one with a problem, which has been reported.
+    pub(crate) connections: IndexMap<Arc<str>, Option<Arc<dyn std::any::Any + Send + Sync>>>,
     pub(crate) stores: IndexMap<Arc<str>, Option<Arc<dyn crate::store::Store>>>,
     pub(crate) late: late::Late,
 }
@@ -306,24 +307,21 @@ impl Build<'_> {
         &mut self,
         name: &config::Spanned<String>,
     ) -> Option<Arc<T>> {
-        let found = self.connections.get(name.value.as_str()).cloned();
-        let typed = found
-            .clone()
-            .and_then(|connection| connection.downcast::<T>().ok());
-        if typed.is_none() {
-            let (message, help) = match found {
-                Some(_) => (
+        let (message, help) = match self.connections.get(name.value.as_str()).cloned() {
+            Some(connection) => match connection?.downcast::<T>() {
+                Ok(connection) => return Some(connection),
+                Err(_) => (
                     format!("connection `{}` is of another transport", name.value),
                     None,
                 ),
-                None => {
-                    let help = config::suggestion(&name.value, self.connections.keys().map(|name| &**name));
-                    (format!("there is no connection `{}`", name.value), help)
-                }
-            };
-            self.error("config.unknown_reference", name.span, message, help);
-        }
-        typed
+            },
+            None => {
+                let help = config::suggestion(&name.value, self.connections.keys().map(|name| &**name));
+                (format!("there is no connection `{}`", name.value), help)
+            }
+        };
+        self.error("config.unknown_reference", name.span, message, help);
+        None
     }
 
     /// Checks that a named sequence exists and which of its parameters are given.

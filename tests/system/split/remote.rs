@@ -43,12 +43,7 @@ fn a_large_csv(client: &FileClient, kind: &str, settings: &str, restart: impl Fn
     restart();
     arrived(ROWS);
     let peak = gateway.memory().peak_bytes;
-    println!(
-        "{} MiB by {kind}: {} KiB of memory at most",
-        ROWS >> 10,
-        peak >> 10
-    );
-    assert!(peak < MEMORY_MAX, "{} MiB", peak >> 20);
+    assert!(peak < MEMORY_MAX, "{} MiB by {kind}", peak >> 20);
     until("it is settled", PATIENCE, || {
         client.list("in").iter().all(|name| name.starts_with('.'))
     });

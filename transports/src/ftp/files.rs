@@ -20,6 +20,8 @@ use std::time::Duration;
 use suppaftp::FtpError;
 
 impl Protocol for Opener {
+    const READING_HOLDS_SESSION: bool = true;
+
     fn authority(&self) -> String {
         self.0.authority()
     }

@@ -35,6 +35,11 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
+    /// Most sessions at once.
+    pub(crate) fn sessions_max(&self) -> usize {
+        self.sessions.count_max
+    }
+
     /// A folder on the server: absolute, or below the folder that the login starts in.
     pub(crate) fn folder(&self, folder: &str) -> Arc<dyn FileStore> {
         Arc::new(RemoteFolder {

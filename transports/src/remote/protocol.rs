@@ -38,6 +38,9 @@ pub(crate) struct Rename {
 
 /// A protocol for files on servers; opening a session is the [`Open`] part of it.
 pub(crate) trait Protocol: Open + Sized {
+    /// Whether nothing else can be done on a session from the beginning of a download to its end.
+    const READING_HOLDS_SESSION: bool;
+
     /// Scheme, host and port; no credentials.
     fn authority(&self) -> String;
 

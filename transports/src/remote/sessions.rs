@@ -28,6 +28,8 @@ pub(crate) trait Open: Send + Sync + 'static {
 /// The sessions of one connection.
 pub(crate) struct Sessions<O: Open> {
     opener: O,
+    /// Most sessions at once.
+    pub(super) count_max: usize,
     idle: Mutex<Vec<(O::Session, Instant)>>,
     permits: Arc<Semaphore>,
     /// For those that hold a session for a whole file.
@@ -53,6 +55,7 @@ impl<O: Open> Sessions<O> {
         let count_max = count_max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             opener,
+            count_max,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(count_max)),
             transfers: Arc::new(Semaphore::new((count_max - 1).max(1))),

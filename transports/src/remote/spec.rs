@@ -48,7 +48,9 @@ fn entry<P: Protocol>(artifact: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> O
     let (own, shared) = split_settings(node, &["connection"]);
     let own: Option<OnConnection> = cx.read(&own);
     let config: FolderConfig = cx.read(&shared)?;
-    let store = folder::<P>(&own?, &config.folder, cx)?;
+    let own = own?;
+    let store = folder::<P>(&own, &config.folder, cx)?;
+    check_sessions::<P>(&own, &config, cx);
     files::listener(artifact, store, &config, None, cx)
 }
 
@@ -58,6 +60,22 @@ fn sender<P: Protocol>(node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sender
     let config: SenderConfig = cx.read(&shared)?;
     let store = folder::<P>(&own?, &config.folder, cx)?;
     files::sender(store, &config, cx)
+}
+
+/// A listener renews its lease and settles files while others are being read.
+fn check_sessions<P: Protocol>(own: &OnConnection, config: &FolderConfig, cx: &mut Build<'_>) {
+    let reads_long = P::READING_HOLDS_SESSION || config.split.is_some();
+    let connection = cx.connection::<Connection<P>>(&own.connection);
+    if reads_long && connection.is_some_and(|connection| connection.sessions_max() < 2) {
+        let problem = "this listener needs a second session while a file is read";
+        let help = "set `connections_max: 2` at least on the connection";
+        cx.error(
+            "config.too_few_sessions",
+            own.connection.span,
+            problem,
+            Some(help.to_owned()),
+        );
+    }
 }
 
 fn folder<P: Protocol>(

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Protocol for Opener {
+    const READING_HOLDS_SESSION: bool = false;
+
     fn authority(&self) -> String {
         self.0.authority()
     }
