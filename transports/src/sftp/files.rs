@@ -63,34 +63,22 @@ impl Protocol for Opener {
         to: At<'_>,
         how: Rename,
     ) -> Result<bool, Failure> {
-        let Some(source) = session.locate(from).await? else {
+        // Most files have a source and a folder to go to: two round trips. What is missing is looked for only where something is.
+        let (source, target) = tokio::join!(session.locate(from), session.locate(to));
+        let Some(source) = source? else {
             return Ok(false);
         };
+        if let Some(target) = target?
+            && renamed(session, &source, &target, how.replace).await?
+        {
+            return Ok(true);
+        }
         if session.attributes(&source).await?.is_none() {
             // An earlier try may have done it before its connection broke.
             return Ok(how.again && find(session, to).await?.is_some());
         }
         let target = locate_or_make(session, to).await?;
-        let renamed = if how.replace {
-            session.replace(&source, &target).await
-        } else {
-            // OpenSSH links and unlinks here, so of several that rename one file only one succeeds, and none overwrites.
-            session.raw.rename(&source, &target).await.map(drop)
-        };
-        match renamed {
-            Ok(()) => Ok(true),
-            Err(error) if is_missing(&error) => Ok(false),
-            Err(Error::Status(status)) if status.status_code == StatusCode::Failure => {
-                if session.attributes(&source).await?.is_none() {
-                    Ok(false)
-                } else if !how.replace && session.attributes(&target).await?.is_some() {
-                    Err(exists().into())
-                } else {
-                    Err(failure(Error::Status(status)))
-                }
-            }
-            Err(error) => Err(failure(error)),
-        }
+        renamed(session, &source, &target, how.replace).await
     }
 
     async fn delete(session: &mut Arc<Session>, at: At<'_>) -> Result<bool, Failure> {
@@ -137,6 +125,32 @@ impl Protocol for Opener {
                 Err(failure.fault)
             }
         }
+    }
+}
+
+/// Renames by real paths. `false` where the source is missing, or the folder to go to.
+async fn renamed(session: &Session, source: &str, target: &str, replace: bool) -> Result<bool, Failure> {
+    let outcome = if replace {
+        session.replace(source, target).await
+    } else {
+        // OpenSSH links and unlinks here, so of several that rename one file only one succeeds, and none overwrites.
+        session.raw.rename(source, target).await.map(drop)
+    };
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(Error::Status(status)) if status.status_code == StatusCode::Failure => {
+            if !replace && session.attributes(target).await?.is_some() {
+                Err(exists().into())
+            } else if session.attributes(source).await?.is_none()
+                || session.attributes(parent(target)).await?.is_none()
+            {
+                Ok(false)
+            } else {
+                Err(failure(Error::Status(status)))
+            }
+        }
+        Err(error) => Err(failure(error)),
     }
 }
 
