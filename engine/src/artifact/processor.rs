@@ -2,7 +2,7 @@
 //! of any other listener, and leave the store only when they are done or kept elsewhere.
 
 use super::Parts;
-use super::proxy::{Target, add_listener, steps_then_to};
+use super::target::{Target, add_listener, steps_then_to};
 use crate::build::Build;
 use crate::config::{Duration, RawNode, Spanned, Steps, Text};
 use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
@@ -142,13 +142,7 @@ pub(super) fn build(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut B
             policies: Sequence::default(),
             on_fault,
             dead_letter,
-            routes: vec![RouteSteps {
-                template: name.value.as_str().into(),
-                policies: Sequence::default(),
-                steps: steps.clone(),
-                on_fault: None,
-                original,
-            }],
+            routes: vec![RouteSteps::plain(&name.value, &steps, original)],
         });
         let listener = ProcessorListener::new(artifact_name.clone(), store, settings);
         let target = Target {
