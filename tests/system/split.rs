@@ -3,7 +3,7 @@
 mod counting;
 
 use counting::Counting;
-use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, Sshd, mediary};
+use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, Sshd, eventually_within, mediary};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -39,12 +39,8 @@ fn input(project: &Project) -> PathBuf {
 }
 
 #[track_caller]
-fn until(what: &str, limit: Duration, holds: impl Fn() -> bool) {
-    let end = Instant::now() + limit;
-    while !holds() {
-        assert!(Instant::now() < end, "{what} within {limit:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, done);
 }
 
 /// Index, count, and whether it is the last.
@@ -97,12 +93,12 @@ fn a_large_csv_goes_through_little_memory() {
     let path = input(gateway.project()).join("big.csv");
     fs::rename(&part, &path).unwrap();
     let started = Instant::now();
-    until("every row", PATIENCE * 10, || {
+    eventually_within(PATIENCE * 10, "every row", || {
         assert_eq!(backend.problem(), None);
         backend.rows() >= rows
     });
     let claims = input(gateway.project()).join(".mediary");
-    until("the file is settled", PATIENCE, || {
+    eventually("the file is settled", || {
         !path.exists() && !claims.join("checkpoints/big.csv").exists()
     });
     let peak = gateway.memory().peak_bytes;
@@ -135,7 +131,7 @@ fn a_line_without_end_is_a_fault_in_little_memory() {
     );
     gateway.wait_for_log("longer than `part_max`");
     let failed = folder.join(".failed/a.txt");
-    until("it is set aside", PATIENCE, || failed.exists());
+    eventually("it is set aside", || failed.exists());
     assert_eq!(failed.metadata().unwrap().len(), length);
     let peak = gateway.memory().peak_bytes;
     println!(
@@ -230,9 +226,7 @@ fn every_format_comes_in_small_documents_of_its_own() {
         }
         let offset = content.find(begins).unwrap();
         assert_eq!(requests[0].header("x-offset"), offset.to_string(), "{name}");
-        until("it is done", PATIENCE, || {
-            folder.join(".done").join(name).exists()
-        });
+        eventually("it is done", || folder.join(".done").join(name).exists());
         assert_eq!(
             backend.requests().len(),
             parts.len(),
@@ -262,7 +256,7 @@ fn a_file_goes_on_where_it_was_after_a_crash() {
     }
     let gateway = Gateway::start(project, &[]);
     let done = input(gateway.project()).join(".done/a.csv");
-    until("the file is done", PATIENCE, || done.exists());
+    eventually("the file is done", || done.exists());
     let mut seen: Vec<usize> = backend
         .requests()
         .iter()
@@ -298,7 +292,7 @@ fn a_reload_in_the_middle_loses_and_doubles_nothing() {
     );
     gateway.reload();
     let done = input(gateway.project()).join(".done/a.csv");
-    until("the file is done", PATIENCE, || done.exists());
+    eventually("the file is done", || done.exists());
     let seen: Vec<usize> = backend
         .requests()
         .iter()
@@ -328,9 +322,7 @@ fn a_part_that_failed_stops_its_file_or_is_set_aside() {
     let folder = input(&stopping);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let gateway = Gateway::start(stopping, &[]);
-    until("the file is set aside", PATIENCE, || {
-        folder.join("bad/a.csv").exists()
-    });
+    eventually("the file is set aside", || folder.join("bad/a.csv").exists());
     assert_eq!(backend.requests().len(), 3, "nothing after the part that failed");
     assert_eq!(fs::read_to_string(folder.join("bad/a.csv")).unwrap(), SIX_ROWS);
     drop(gateway);
@@ -344,9 +336,7 @@ fn a_part_that_failed_stops_its_file_or_is_set_aside() {
     let folder = input(&aside);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let gateway = Gateway::start(aside, &[]);
-    until("the file is done", PATIENCE, || {
-        folder.join(".done/a.csv").exists()
-    });
+    eventually("the file is done", || folder.join(".done/a.csv").exists());
     assert_eq!(backend.requests().len(), 6);
     let part = |number: u32| fs::read_to_string(folder.join(format!("bad/a-part-{number}.csv"))).unwrap();
     assert_eq!((part(2), part(4)), ("id\n2\n".to_owned(), "id\n4\n".to_owned()));
@@ -359,7 +349,7 @@ fn a_part_that_failed_stops_its_file_or_is_set_aside() {
     let folder = input(&limited);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let _gateway = Gateway::start(limited, &[]);
-    until("the file is renamed", PATIENCE, || folder.join(".a.csv").exists());
+    eventually("the file is renamed", || folder.join(".a.csv").exists());
     assert_eq!(backend.requests().len(), 5, "the second one stops it");
 }
 
@@ -376,9 +366,7 @@ fn parts_become_dead_letters() {
     let folder = input(&project);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let gateway = Gateway::start(project, &[]);
-    until("the file is done", PATIENCE, || {
-        folder.join(".done/a.csv").exists()
-    });
+    eventually("the file is done", || folder.join(".done/a.csv").exists());
     assert_eq!(backend.requests().len(), 6);
     project = gateway.kill();
     let folder = project.folder().display().to_string();
@@ -418,14 +406,14 @@ fn a_large_csv_from_an_sftp_server() {
     let yaml = yaml.replace("file: { folder: in", "sftp: { connection: partner, folder: in");
     project.write("mediary.yaml", yaml);
     let gateway = Gateway::start(project, &[]);
-    until("every row", PATIENCE * 2, || {
+    eventually_within(PATIENCE * 2, "every row", || {
         assert_eq!(backend.problem(), None);
         backend.rows() >= rows
     });
     let peak = gateway.memory().peak_bytes;
     println!("{} MiB by SFTP: {} KiB of memory at most", rows >> 10, peak >> 10);
     assert!(peak < MEMORY_MAX, "{} MiB", peak >> 20);
-    until("it is settled", PATIENCE, || {
+    eventually("it is settled", || {
         client.list("in").iter().all(|name| name.starts_with('.'))
     });
 }
