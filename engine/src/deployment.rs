@@ -114,6 +114,17 @@ pub struct RouteSteps {
 }
 
 impl RouteSteps {
+    /// A route with steps only: policies and `on_fault` are its artifact's.
+    pub(crate) fn plain(template: &str, steps: &Sequence, original: Option<Needs>) -> Self {
+        Self {
+            template: template.into(),
+            policies: Sequence::default(),
+            steps: steps.clone(),
+            on_fault: None,
+            original,
+        }
+    }
+
     /// Its sequences, in the order in which they may run.
     pub fn sequences(&self) -> impl Iterator<Item = &Sequence> {
         [&self.policies, &self.steps].into_iter().chain(&self.on_fault)

@@ -1,16 +1,19 @@
-//! What tests of extensions share: a project as text becomes a deployment, a message goes through its steps.
+//! What tests of extensions share: a project as text becomes a deployment, a gateway serves it, a message goes through its
+//! steps.
 
 use crate::build::{self, Environment};
 use crate::config::{self, Diagnostics, LoadOptions, Style};
 use crate::deployment::Deployment;
 use crate::exchange::{Entry, Exchange};
 use crate::fault::Fault;
+use crate::gateway::Gateway;
 use crate::mediator::Flow;
 use crate::message::Message;
 use crate::observe::Metrics;
 use crate::payload::Payload;
 use crate::registry::Registry;
 use crate::state::SharedState;
+use crate::workers::Workers;
 use http::{Method, Uri};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +48,16 @@ pub fn deployment_in(registry: Registry, yaml: &str, folder: &Path) -> Result<De
     };
     let built = build::build(&project, &environment, &mut diagnostics);
     built.ok_or_else(|| config::render_all(&diagnostics, &project.sources, Style::Plain))
+}
+
+/// A gateway for a deployment, with so many worker threads and with state and metrics of its own. It has bound nothing.
+///
+/// # Panics
+/// Where threads cannot be had.
+#[must_use]
+pub fn gateway(deployment: Deployment, workers: usize) -> Arc<Gateway> {
+    let workers = Workers::start(workers).expect("a test may have threads");
+    Gateway::new(deployment, Arc::default(), Arc::default(), workers, None)
 }
 
 /// What became of a message.

@@ -94,11 +94,14 @@ pub trait RunningListener: Send + Sync {
     /// Where it can be reached, with the port that was really bound: `http://127.0.0.1:8290`.
     fn url(&self) -> String;
 
-    /// Takes over the settings of the same listener in a new deployment: certificates, limits, trust lists.
+    /// Takes over the settings of the same listener in a new deployment: certificates, limits, trust lists. The default takes over
+    /// nothing: it is for listeners all of whose settings are part of their [`Listener::key`], so that a changed one is a new one.
     ///
     /// # Errors
     /// Why the new settings cannot be used; the old ones stay.
-    fn reconfigure(&self, listener: &dyn Listener) -> Result<(), Fault>;
+    fn reconfigure(&self, _listener: &dyn Listener) -> Result<(), Fault> {
+        Ok(())
+    }
 
     /// Stops accepting, lets what is in flight finish for `grace`, then closes.
     fn drain(&self, grace: Duration) -> BoxFuture<'_, ()>;

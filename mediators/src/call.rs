@@ -63,34 +63,12 @@ impl StepConfig for CallConfig {
             },
             cx,
         );
-        let into = self.into.map(|into| variable(&into, cx));
+        let into = crate::text::optional_variable(self.into.as_ref(), cx);
         Some(asynchronous(Call {
             outgoing: outgoing?,
-            into: match into {
-                Some(name) => Some(name?),
-                None => None,
-            },
+            into: into?,
         }))
     }
-}
-
-/// A variable's name; `vars.` before it is fine.
-fn variable(into: &Spanned<String>, cx: &mut Build<'_>) -> Option<Box<str>> {
-    let name = into.value.strip_prefix("vars.").unwrap_or(&into.value);
-    let valid = !name.is_empty()
-        && name
-            .chars()
-            .all(|character| character.is_alphanumeric() || character == '_');
-    if !valid {
-        let help = Some("write a name, such as `customer` for `vars.customer`".to_owned());
-        cx.error(
-            "config.bad_place",
-            into.span,
-            format!("`{}` is no name for a variable", into.value),
-            help,
-        );
-    }
-    valid.then(|| name.into())
 }
 
 struct Call {

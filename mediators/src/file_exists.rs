@@ -1,6 +1,7 @@
 //! `file_exists`: asks whether there is a file.
 
-use crate::file_step::{Target, in_time, variable};
+use crate::file_step::{Target, in_time};
+use crate::text::variable;
 use engine::build::Build;
 use engine::config::{RawNode, Spanned, Text};
 use engine::exchange::Exchange;

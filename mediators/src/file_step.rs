@@ -1,8 +1,8 @@
-//! Helper: what the steps on files share: a folder from an endpoint, a name, a variable.
+//! Helper: what the steps on files share: a folder from an endpoint, and a name in it.
 
 use crate::text::needs_of;
 use engine::build::Build;
-use engine::config::{RawNode, Spanned, Text};
+use engine::config::{RawNode, Text};
 use engine::endpoint::{Endpoint, EndpointRef};
 use engine::exchange::Exchange;
 use engine::expression::{Escape, Template};
@@ -67,19 +67,4 @@ pub(crate) async fn in_time<T>(
     tokio::time::timeout_at(exchange.deadline, work)
         .await
         .unwrap_or_else(|_| Err(timed_out()))
-}
-
-/// A place for a result that is given as the name of a variable; `vars.` before it is fine.
-pub(crate) fn variable(into: &Spanned<String>, cx: &mut Build<'_>) -> Option<Box<str>> {
-    let name = into.value.strip_prefix("vars.").unwrap_or(&into.value);
-    let valid = !name.is_empty()
-        && name
-            .chars()
-            .all(|character| character.is_alphanumeric() || character == '_');
-    if !valid {
-        let help = Some("write a name, such as `files` for `vars.files`".to_owned());
-        let message = format!("`{}` is no name for a variable", into.value);
-        cx.error("config.bad_place", into.span, message, help);
-    }
-    valid.then(|| name.into())
 }

@@ -1,6 +1,7 @@
 //! `list_files`: the files of a folder.
 
-use crate::file_step::{Target, in_time, variable};
+use crate::file_step::{Target, in_time};
+use crate::text::optional_variable;
 use engine::build::Build;
 use engine::config::{RawNode, Spanned};
 use engine::exchange::Exchange;
@@ -39,17 +40,14 @@ impl StepConfig for ListFilesConfig {
     fn build(self, cx: &mut Build<'_>) -> Option<StepKind> {
         let target = Target::compile(&self.endpoint, None, cx);
         let pattern = self.pattern.map(|pattern| matcher(&pattern, cx));
-        let into = self.into.map(|into| variable(&into, cx));
+        let into = optional_variable(self.into.as_ref(), cx);
         Some(asynchronous(ListFiles {
             target: target?,
             pattern: match pattern {
                 Some(pattern) => Some(pattern?),
                 None => None,
             },
-            into: match into {
-                Some(into) => Some(into?),
-                None => None,
-            },
+            into: into?,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! `read_file`: the content of a file.
 
-use crate::file_step::{Target, in_time, variable};
+use crate::file_step::{Target, in_time};
+use crate::text::optional_variable;
 use engine::build::Build;
 use engine::config::{RawNode, Spanned, Text};
 use engine::exchange::Exchange;
@@ -50,13 +51,10 @@ impl StepConfig for ReadFileConfig {
 
     fn build(self, cx: &mut Build<'_>) -> Option<StepKind> {
         let target = Target::compile(&self.endpoint, Some(&self.name), cx);
-        let into = self.into.map(|into| variable(&into, cx));
+        let into = optional_variable(self.into.as_ref(), cx);
         Some(asynchronous(ReadFile {
             target: target?,
-            into: match into {
-                Some(into) => Some(into?),
-                None => None,
-            },
+            into: into?,
             content_type: self.content_type,
         }))
     }

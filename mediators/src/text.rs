@@ -1,7 +1,7 @@
-//! Helper: what several mediators do with settings: values of any kind, maps of templates, checked fault codes.
+//! Helper: what several mediators do with settings: values of any kind, maps of templates, names of variables, checked fault codes.
 
 use engine::build::Build;
-use engine::config::{Named, Node, NodeValue, RawNode, Span, Text, suggestion};
+use engine::config::{Named, Node, NodeValue, RawNode, Span, Spanned, Text, suggestion};
 use engine::exchange::Exchange;
 use engine::expression::{Escape, Expression, Structure, Template, Value};
 use engine::fault::{Fault, FaultCode};
@@ -109,6 +109,33 @@ pub(crate) fn optional_template(
     cx: &mut Build<'_>,
 ) -> Option<Option<Template>> {
     text.map_or(Some(None), |text| cx.template(text, escape).map(Some))
+}
+
+/// The variable for a result, given by its name; `vars.` before it is fine.
+pub(crate) fn variable(into: &Spanned<String>, cx: &mut Build<'_>) -> Option<Box<str>> {
+    let name = into.value.strip_prefix("vars.").unwrap_or(&into.value);
+    let valid = !name.is_empty()
+        && name
+            .chars()
+            .all(|character| character.is_alphanumeric() || character == '_');
+    if !valid {
+        let help = Some("write a name, such as `customer` for `vars.customer`".to_owned());
+        let message = format!("`{}` is no name for a variable", into.value);
+        cx.error("config.bad_place", into.span, message, help);
+    }
+    valid.then(|| name.into())
+}
+
+/// The same where there need not be one: absent is fine, wrong is not.
+#[expect(
+    clippy::option_option,
+    reason = "the outer level says whether there were errors"
+)]
+pub(crate) fn optional_variable(
+    into: Option<&Spanned<String>>,
+    cx: &mut Build<'_>,
+) -> Option<Option<Box<str>>> {
+    into.map_or(Some(None), |into| variable(into, cx).map(Some))
 }
 
 /// How much of the payload an optional part reads.

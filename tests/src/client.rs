@@ -99,15 +99,6 @@ enum Sender {
     Http2(http2::SendRequest<RequestBody>),
 }
 
-/// Waits for something where a test polls without `await`. The test's runtime has to have several threads.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it panics on the runtimes of the data plane, which tests do not run on"
-)]
-pub fn wait_for<F: Future>(wanted: F) -> F::Output {
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(wanted))
-}
-
 /// GET with a connection of its own; panics when no reply comes.
 #[track_caller]
 pub fn get(url: &str) -> impl Future<Output = Answer> {

@@ -20,13 +20,14 @@ mod sample_servers;
 mod server;
 mod service;
 mod ssh;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 
 pub use amqp_client::{AmqpClient, AmqpMessage, AmqpReceived, Published};
 pub use backend::{Backend, Recorded, Reply, refused_url};
 pub use certificates::{Certificates, Identity, certificates, install_crypto};
-pub use client::{Answer, Client, ClientError, Connection, get, post, wait_for};
+pub use client::{Answer, Client, ClientError, Connection, get, post};
 pub use file_client::FileClient;
 pub use ftp::{FtpTls, PyFtpd, Vsftpd};
 pub use gateway::{Gateway, Memory, mediary, mediary_command};
@@ -37,6 +38,7 @@ pub use raw::{RawClient, RawReply};
 pub use sample_servers::SampleServers;
 pub use server::{TestServer, free_port, node, python};
 pub use ssh::{PySftpd, Sshd};
+pub use waiting::{eventually_within, wait_for};
 
 /// The folder `tests/` of the workspace.
 pub fn tests_folder() -> &'static Path {

@@ -1,9 +1,9 @@
 //! AMQP against RabbitMQ with pika at the other end: consumers, publishers, requests and replies, and brokers that go away.
 
-use mediary_tests::{AmqpMessage, Backend, Gateway, RabbitMq, Reply, Vhost, post};
+use mediary_tests::{AmqpMessage, Backend, Gateway, RabbitMq, Reply, Vhost, eventually_within, post};
 use serde_json::json;
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
@@ -22,14 +22,9 @@ pub(crate) fn publisher(url: &str, endpoint: &str) -> String {
     )
 }
 
-/// Waits until `done`; what is waited for is told where it never comes.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < WAIT, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+pub(crate) fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(WAIT, what, done);
 }
 
 pub(crate) fn empty(vhost: &Vhost, queue: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Local folders through the binary: every file once, by whomever; odd names; what is written and what is refused.
 
-use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, get, mediary, post};
+use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, eventually_within, get, mediary, post};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,12 +24,8 @@ fn slow() -> Backend {
 }
 
 #[track_caller]
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "{what} within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, done);
 }
 
 /// Puts files into a folder as writers should: under a hidden name first. Their contents are their numbers.
@@ -76,7 +72,7 @@ fn two_processes_on_a_folder_take_each_file_once() {
         Gateway::start(yaml.as_str(), &[]),
     ];
     drop_files(shared.path(), MANY / 2..MANY);
-    until("all files", || names(&shared.path().join(".done")).len() == MANY);
+    eventually("all files", || names(&shared.path().join(".done")).len() == MANY);
     let counts = counted(&backend.requests());
     assert_eq!(counts.len(), MANY);
     assert!(counts.values().all(|count| *count == 1), "{counts:?}");
@@ -108,7 +104,7 @@ fn a_reload_under_files_loses_and_doubles_none() {
             .write("mediary.yaml", pickup(&backend.url(), "data/in", &listener, ""));
         gateway.reload();
     }
-    until("all files", || names(&folder.join(".done")).len() == 300);
+    eventually("all files", || names(&folder.join(".done")).len() == 300);
     let counts = counted(&backend.requests());
     assert_eq!(
         (counts.len(), counts.values().max()),
@@ -137,7 +133,7 @@ fn a_killed_process_loses_no_file() {
     }
     let started = Instant::now();
     let _gateway = Gateway::start(project, &[]);
-    until("all files", || names(&folder.join(".done")).len() == MANY);
+    eventually("all files", || names(&folder.join(".done")).len() == MANY);
     assert!(
         started.elapsed() < Duration::from_secs(20),
         "{:?}: nobody waited for a lease",
@@ -195,10 +191,10 @@ async fn odd_names_and_empty_files() {
             }
         );
     }
-    until("the bad ones are aside", || {
+    eventually("the bad ones are aside", || {
         names(&folder.join(".failed")).len() == 2
     });
-    until("the others are gone", || {
+    eventually("the others are gone", || {
         names(&folder) == [".failed", ".keep", ".mediary"]
     });
     let management = gateway.url("management");
@@ -232,7 +228,7 @@ fn a_new_file_is_noticed_at_once() {
     fs::write(folder.join("first.csv"), "0").unwrap();
     let _gateway = Gateway::start(project, &[]);
     backend.wait_for_requests(1);
-    until("the first look is over", || {
+    eventually("the first look is over", || {
         names(&folder) == [".keep", ".mediary"]
     });
     drop_files(&folder, 1..2);
@@ -251,7 +247,7 @@ fn a_file_that_failed_for_good_is_a_dead_letter_or_set_aside() {
         ]);
         let folder = project.folder().join("data/in");
         let gateway = Gateway::start(project, &[]);
-        until("it is dealt with", || names(&folder.join(where_to)) == ["a.csv"]);
+        eventually("it is dealt with", || names(&folder.join(where_to)) == ["a.csv"]);
         assert_eq!(backend.requests().len(), 1, "such a fault is not tried again");
         assert_eq!(
             fs::read_to_string(folder.join(where_to).join("a.csv")).unwrap(),
@@ -285,7 +281,7 @@ fn renamed_files_stay_and_come_no_more() {
     ]);
     let folder = project.folder().join("data/in/sub");
     let _gateway = Gateway::start(project, &[]);
-    until("all three", || {
+    eventually("all three", || {
         names(&folder) == ["a.csv.done", "b.csv.bad", "c.csv.done"]
     });
     assert_eq!(backend.requests().len(), 3);

@@ -6,7 +6,9 @@ mod names;
 mod outages;
 mod transfers;
 
-use mediary_tests::{Backend, Certificates, FileClient, Gateway, PyFtpd, PySftpd, Reply, Sshd, Vsftpd, get};
+use mediary_tests::{
+    Backend, Certificates, FileClient, Gateway, PyFtpd, PySftpd, Reply, Sshd, Vsftpd, eventually_within, get,
+};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -130,14 +132,9 @@ fn backend() -> Backend {
     Backend::replying(Reply::json(&json!({"ok": true})))
 }
 
-/// Waits until `done`; what is waited for is told where it never comes.
 #[track_caller]
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < WAIT, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(WAIT, what, done);
 }
 
 /// What `/health` says of the listener, once it is in this state, with `mediary_listener_up` of the same opinion.

@@ -4,7 +4,7 @@ mod counting;
 mod remote;
 
 use counting::Counting;
-use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, mediary};
+use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, eventually_within, mediary};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -40,12 +40,8 @@ fn input(project: &Project) -> PathBuf {
 }
 
 #[track_caller]
-fn until(what: &str, limit: Duration, holds: impl Fn() -> bool) {
-    let end = Instant::now() + limit;
-    while !holds() {
-        assert!(Instant::now() < end, "{what} within {limit:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, done);
 }
 
 /// Index, count, and whether it is the last.
@@ -98,12 +94,12 @@ fn a_large_csv_goes_through_little_memory() {
     let path = input(gateway.project()).join("big.csv");
     fs::rename(&part, &path).unwrap();
     let started = Instant::now();
-    until("every row", PATIENCE * 10, || {
+    eventually_within(PATIENCE * 10, "every row", || {
         assert_eq!(backend.problem(), None);
         backend.rows() >= rows
     });
     let claims = input(gateway.project()).join(".mediary");
-    until("the file is settled", PATIENCE, || {
+    eventually("the file is settled", || {
         !path.exists() && !claims.join("checkpoints/big.csv").exists()
     });
     let peak = gateway.memory().peak_bytes;
@@ -136,7 +132,7 @@ fn a_line_without_end_is_a_fault_in_little_memory() {
     );
     gateway.wait_for_log("longer than `part_max`");
     let failed = folder.join(".failed/a.txt");
-    until("it is set aside", PATIENCE, || failed.exists());
+    eventually("it is set aside", || failed.exists());
     assert_eq!(failed.metadata().unwrap().len(), length);
     let peak = gateway.memory().peak_bytes;
     println!(
@@ -231,9 +227,7 @@ fn every_format_comes_in_small_documents_of_its_own() {
         }
         let offset = content.find(begins).unwrap();
         assert_eq!(requests[0].header("x-offset"), offset.to_string(), "{name}");
-        until("it is done", PATIENCE, || {
-            folder.join(".done").join(name).exists()
-        });
+        eventually("it is done", || folder.join(".done").join(name).exists());
         assert_eq!(
             backend.requests().len(),
             parts.len(),
@@ -263,7 +257,7 @@ fn a_file_goes_on_where_it_was_after_a_crash() {
     }
     let gateway = Gateway::start(project, &[]);
     let done = input(gateway.project()).join(".done/a.csv");
-    until("the file is done", PATIENCE, || done.exists());
+    eventually("the file is done", || done.exists());
     let mut seen: Vec<usize> = backend
         .requests()
         .iter()
@@ -299,7 +293,7 @@ fn a_reload_in_the_middle_loses_and_doubles_nothing() {
     );
     gateway.reload();
     let done = input(gateway.project()).join(".done/a.csv");
-    until("the file is done", PATIENCE, || done.exists());
+    eventually("the file is done", || done.exists());
     let seen: Vec<usize> = backend
         .requests()
         .iter()
@@ -329,9 +323,7 @@ fn a_part_that_failed_stops_its_file_or_is_set_aside() {
     let folder = input(&stopping);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let gateway = Gateway::start(stopping, &[]);
-    until("the file is set aside", PATIENCE, || {
-        folder.join("bad/a.csv").exists()
-    });
+    eventually("the file is set aside", || folder.join("bad/a.csv").exists());
     assert_eq!(backend.requests().len(), 3, "nothing after the part that failed");
     assert_eq!(fs::read_to_string(folder.join("bad/a.csv")).unwrap(), SIX_ROWS);
     drop(gateway);
@@ -345,9 +337,7 @@ fn a_part_that_failed_stops_its_file_or_is_set_aside() {
     let folder = input(&aside);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let gateway = Gateway::start(aside, &[]);
-    until("the file is done", PATIENCE, || {
-        folder.join(".done/a.csv").exists()
-    });
+    eventually("the file is done", || folder.join(".done/a.csv").exists());
     assert_eq!(backend.requests().len(), 6);
     let part = |number: u32| fs::read_to_string(folder.join(format!("bad/a-part-{number}.csv"))).unwrap();
     assert_eq!((part(2), part(4)), ("id\n2\n".to_owned(), "id\n4\n".to_owned()));
@@ -360,7 +350,7 @@ fn a_part_that_failed_stops_its_file_or_is_set_aside() {
     let folder = input(&limited);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let _gateway = Gateway::start(limited, &[]);
-    until("the file is renamed", PATIENCE, || folder.join(".a.csv").exists());
+    eventually("the file is renamed", || folder.join(".a.csv").exists());
     assert_eq!(backend.requests().len(), 5, "the second one stops it");
 }
 
@@ -377,9 +367,7 @@ fn parts_become_dead_letters() {
     let folder = input(&project);
     fs::write(folder.join("a.csv"), SIX_ROWS).unwrap();
     let gateway = Gateway::start(project, &[]);
-    until("the file is done", PATIENCE, || {
-        folder.join(".done/a.csv").exists()
-    });
+    eventually("the file is done", || folder.join(".done/a.csv").exists());
     assert_eq!(backend.requests().len(), 6);
     project = gateway.kill();
     let folder = project.folder().display().to_string();

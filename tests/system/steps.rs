@@ -6,19 +6,14 @@ mod claim_check;
 mod idempotent;
 mod schedules;
 
-use mediary_tests::{Answer, Client, Gateway, get};
-use std::time::{Duration, Instant};
+use mediary_tests::{Answer, Client, Gateway, eventually_within, get, wait_for};
+use std::time::Duration;
 
 const WAIT: Duration = Duration::from_secs(20);
 
-/// Waits until `done`; what is waited for is told where it never comes.
 #[track_caller]
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < WAIT, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(WAIT, what, done);
 }
 
 /// POST of JSON with one header.
@@ -31,18 +26,9 @@ async fn post_with(url: &str, header: (&str, &str), body: &str) -> Answer {
     Client::new().send(request).await.unwrap()
 }
 
-/// As [`eventually`], for what is asked over HTTP.
-async fn eventually_true(what: &str, done: impl AsyncFn() -> bool) {
-    let started = Instant::now();
-    while !done().await {
-        assert!(started.elapsed() < WAIT, "{what} did not happen");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// How many messages a store holds.
-async fn in_store(gateway: &Gateway, store: &str) -> usize {
+fn in_store(gateway: &Gateway, store: &str) -> usize {
     let url = format!("{}/stores/{store}", gateway.url("management"));
-    let page = get(&url).await.expect_status(200).json();
+    let page = wait_for(get(&url)).expect_status(200).json();
     page["page"].as_array().unwrap().len()
 }

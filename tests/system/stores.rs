@@ -5,7 +5,7 @@ mod cli;
 mod disk;
 mod resequence;
 
-use mediary_tests::{Answer, Backend, Gateway, Recorded, Reply, get, post};
+use mediary_tests::{Answer, Backend, Gateway, Recorded, Reply, eventually_within, get, post};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -15,14 +15,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
 
-/// Waits until `done`; what is waited for is told where it never comes.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < WAIT, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+pub(crate) fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(WAIT, what, done);
 }
 
 /// `POST /orders` stores under the key of the header `x-customer`; `GET /orders/{id}` tells the state; `processor` drains the store.

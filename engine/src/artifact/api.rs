@@ -178,7 +178,7 @@ fn build_route(
     cx.within(&format!(".{key}"), |cx| {
         cx.original = None;
         let policies = cx.steps(&config.policies, "policies");
-        let steps = super::proxy::steps_then_to(&config.steps, config.to.as_ref(), cx)?;
+        let steps = super::target::steps_then_to(&config.steps, config.to.as_ref(), cx)?;
         let on_fault = cx.optional_steps(config.on_fault.as_ref(), "on_fault");
         let original = cx.original.take().max(api_original);
         Some(BuiltRoute {

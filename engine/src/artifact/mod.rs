@@ -10,6 +10,7 @@ mod sequence;
 mod settings;
 mod soap_service;
 mod store;
+mod target;
 mod task;
 
 pub use api::{ApiConfig, RouteConfig};

@@ -2,7 +2,7 @@
 //! of any other listener, and leave the store only when they are done or kept elsewhere.
 
 use super::Parts;
-use super::proxy::{Target, add_listener, steps_then_to};
+use super::target::{Target, add_listener, steps_then_to};
 use crate::build::Build;
 use crate::config::{Duration, RawNode, Spanned, Steps, Text};
 use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
@@ -132,25 +132,16 @@ pub(super) fn build(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut B
         let (Some(store), Some(steps), Some(resequencing)) = (store, steps, resequencing) else {
             return;
         };
-        let settings = Processing {
-            resequencing,
-            ..settings(config)
-        };
+        let settings = processing(config, resequencing);
         let artifact = Arc::new(Artifact {
             name: Arc::clone(&artifact_name),
             kind: ArtifactKind::Processor,
             policies: Sequence::default(),
             on_fault,
             dead_letter,
-            routes: vec![RouteSteps {
-                template: name.value.as_str().into(),
-                policies: Sequence::default(),
-                steps: steps.clone(),
-                on_fault: None,
-                original,
-            }],
+            routes: vec![RouteSteps::plain(&name.value, &steps, original)],
         });
-        let listener = ProcessorListener::new(artifact_name.clone(), store, settings);
+        let listener = ProcessorListener::new(Arc::clone(&artifact_name), store, settings);
         let target = Target {
             artifact: &artifact,
             steps: &steps,
@@ -221,7 +212,7 @@ fn check_dead_letter(config: &ProcessorConfig, cx: &mut Build<'_>) {
     }
 }
 
-fn settings(config: &ProcessorConfig) -> Processing {
+fn processing(config: &ProcessorConfig, resequencing: Option<Resequencing>) -> Processing {
     let (forward, sample) = (config.forward.as_ref(), config.sample.as_ref());
     let (attempts, backoff, backoff_max, parallel) = match (forward, &config.resequence) {
         (Some(it), _) => (it.attempts, it.backoff, it.backoff_max, it.parallel),
@@ -243,6 +234,6 @@ fn settings(config: &ProcessorConfig) -> Processing {
             every: sample.every.get(),
             count: sample.count.map_or(1, NonZeroUsize::get),
         }),
-        resequencing: None,
+        resequencing,
     }
 }

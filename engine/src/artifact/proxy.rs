@@ -1,19 +1,13 @@
 //! `proxies`: message services. Pass-through with `to:`, mediated with `steps:`, or SOAP with `contract:`.
 
+use super::Parts;
 use super::kind::Kinds;
 use super::soap_service::{ContractConfig, Service};
-use super::{Parts, add_route, listeners, route_metrics};
+use super::target::{Target, add_entry, add_listener, steps_then_to};
 use crate::build::Build;
-use crate::config::{Duration, Named, Node, RawNode, Span, Spanned, Steps};
+use crate::config::{Duration, Named, Node, RawNode, Spanned, Steps};
 use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
-use crate::endpoint::EndpointRef;
-use crate::exchange::Exchange;
-use crate::fault::Fault;
-use crate::mediator::{AsyncMediator, BoxFuture, Flow, Needs, Sends, asynchronous};
-use crate::registry::{EntryPoint, EntryRoute};
-use crate::route::{Guard, Route};
-use crate::sequence::Sequence;
-use crate::transport::{CallOptions, Listener};
+use crate::registry::EntryPoint;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -81,13 +75,7 @@ pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<
             policies,
             on_fault,
             dead_letter,
-            routes: vec![RouteSteps {
-                template: name.value.as_str().into(),
-                policies: Sequence::default(),
-                steps: steps.clone(),
-                on_fault: None,
-                original,
-            }],
+            routes: vec![RouteSteps::plain(&name.value, &steps, original)],
         });
         let target = Target {
             artifact: &artifact,
@@ -110,103 +98,6 @@ pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<
     });
 }
 
-/// What a proxy's path leads to.
-pub(super) struct Target<'a> {
-    pub(super) artifact: &'a Arc<Artifact>,
-    pub(super) steps: &'a Sequence,
-    pub(super) original: Option<Needs>,
-    pub(super) timeout: Option<std::time::Duration>,
-    pub(super) soap: bool,
-}
-
-/// Adds the routes of a proxy's path: the path itself, and for a prefix everything below it.
-pub(super) fn add_entry(
-    entry: &EntryRoute,
-    target: &Target<'_>,
-    span: Span,
-    cx: &mut Build<'_>,
-    parts: &mut Parts,
-) {
-    let names: Vec<Spanned<String>> = entry
-        .listeners
-        .iter()
-        .map(|listener| Spanned::new(listener.to_string(), span))
-        .collect();
-    let listeners = listeners(&names, cx);
-    let path = entry.path.trim_end_matches('/');
-    if super::api::check_path(&entry.path, span, cx).is_none() {
-        return;
-    }
-    let exact = if path.is_empty() {
-        "/".to_owned()
-    } else {
-        path.to_owned()
-    };
-    let mut patterns = vec![exact.clone()];
-    if entry.prefix {
-        patterns.push(format!("{path}/{{*rest}}"));
-        if !path.is_empty() {
-            patterns.push(format!("{path}/"));
-        }
-    }
-    let any = [Guard::default()];
-    let guards = if entry.guards.is_empty() {
-        &any[..]
-    } else {
-        &entry.guards[..]
-    };
-    let template: Arc<str> = exact.into();
-    let route = Arc::new(Route {
-        metrics: route_metrics(&target.artifact.name, &template, cx),
-        artifact: Arc::clone(target.artifact),
-        template,
-        parameters: crate::route::parameter_names(&entry.path),
-        policies: Sequence::default(),
-        steps: target.steps.clone(),
-        on_fault: None,
-        original: target.original,
-        timeout: target.timeout,
-        soap: target.soap,
-    });
-    for pattern in patterns {
-        for guard in guards {
-            add_route(
-                (&listeners, &pattern, guard),
-                &entry.methods,
-                &route,
-                span,
-                cx,
-                parts,
-            );
-        }
-    }
-}
-
-/// Adds a listener of its own, whose messages the target serves.
-pub(super) fn add_listener(
-    listener: Arc<dyn Listener>,
-    target: &Target<'_>,
-    cx: &Build<'_>,
-    parts: &mut Parts,
-) {
-    let name = Arc::clone(&target.artifact.name);
-    let template: Arc<str> = "deliver".into();
-    let route = Route {
-        metrics: route_metrics(&name, &template, cx),
-        artifact: Arc::clone(target.artifact),
-        template,
-        parameters: Vec::new(),
-        policies: Sequence::default(),
-        steps: target.steps.clone(),
-        on_fault: None,
-        original: target.original,
-        timeout: target.timeout,
-        soap: target.soap,
-    };
-    parts.entries.insert(name, Arc::new(route));
-    parts.listeners.push(listener);
-}
-
 /// Reads `from:`: one transport and its settings.
 fn entry(artifact: &Arc<str>, from: &Node, cx: &mut Build<'_>) -> Option<EntryPoint> {
     let known = cx.registry.transports.iter();
@@ -220,70 +111,4 @@ fn entry(artifact: &Arc<str>, from: &Node, cx: &mut Build<'_>) -> Option<EntryPo
     };
     let (spec, settings) = kinds.choose(from, cx)?;
     (spec.build)(artifact, settings, cx)
-}
-
-/// The steps, and behind them the pass-through to an endpoint.
-pub(super) fn steps_then_to(steps: &Steps, to: Option<&RawNode>, cx: &mut Build<'_>) -> Option<Sequence> {
-    cx.late.followed = to.is_some();
-    let own = cx.steps(steps, "");
-    cx.late.followed = false;
-    let Some(to) = to else { return Some(own) };
-    let forward = cx.within(".to", |cx| {
-        let endpoint = cx.endpoint(to)?;
-        Some(cx.positioned("to", to.span, asynchronous(PassThrough { endpoint })))
-    })?;
-    if own.is_empty() {
-        return Some(Sequence::new(vec![forward]));
-    }
-    let run_own = cx.within(".steps", |cx| {
-        cx.positioned("steps", steps.span, asynchronous(Group { steps: own }))
-    });
-    Some(Sequence::new(vec![run_own, forward]))
-}
-
-/// Sends the message on as it is and takes the reply as the message.
-struct PassThrough {
-    endpoint: EndpointRef,
-}
-
-impl AsyncMediator for PassThrough {
-    fn needs(&self) -> Needs {
-        self.endpoint.needs()
-    }
-
-    fn sends(&self) -> Option<Sends<'_>> {
-        Some(Sends {
-            endpoint: &self.endpoint,
-            own_body: true,
-            replaces: true,
-        })
-    }
-
-    fn mediate<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Flow, Fault>> {
-        Box::pin(async move {
-            let endpoint = self.endpoint.resolve(exchange)?;
-            exchange.lift(endpoint.needs()).await?;
-            let options = CallOptions {
-                pass_through: true,
-                ..CallOptions::default()
-            };
-            endpoint.pass_on(exchange, &options).await?;
-            Ok(Flow::Next)
-        })
-    }
-}
-
-/// Steps as one step.
-struct Group {
-    steps: Sequence,
-}
-
-impl AsyncMediator for Group {
-    fn mediate<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Flow, Fault>> {
-        Box::pin(self.steps.run(exchange))
-    }
-
-    fn children(&self) -> Vec<(String, &Sequence)> {
-        vec![("steps".to_owned(), &self.steps)]
-    }
 }

@@ -1,7 +1,7 @@
 //! `tasks`: scheduled steps. The schedule is that of the transport `timer`.
 
 use super::Parts;
-use super::proxy::{Target, add_listener, steps_then_to};
+use super::target::{Target, add_listener, steps_then_to};
 use crate::build::Build;
 use crate::config::{Duration, RawNode, Spanned, Steps};
 use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
@@ -57,13 +57,7 @@ pub(super) fn build(name: &Spanned<String>, task: &TaskConfig, cx: &mut Build<'_
             policies: Sequence::default(),
             on_fault,
             dead_letter,
-            routes: vec![RouteSteps {
-                template: name.value.as_str().into(),
-                policies: Sequence::default(),
-                steps: steps.clone(),
-                on_fault: None,
-                original,
-            }],
+            routes: vec![RouteSteps::plain(&name.value, &steps, original)],
         });
         let timeout = task.timeout.map(Into::into);
         let target = Target {

@@ -52,7 +52,8 @@ impl AsyncMediator for Hangs {
     }
 }
 
-struct NoListener(Arc<str>);
+/// A listener that is not there: messages are given to the gateway by hand.
+pub(super) struct NoListener(pub(super) Arc<str>);
 
 impl Listener for NoListener {
     fn name(&self) -> &Arc<str> {
@@ -102,8 +103,7 @@ fn gateway(settings: &str) -> Arc<Gateway> {
     );
     let deployment =
         crate::testing::deployment(registry, &yaml).unwrap_or_else(|problems| panic!("{problems}"));
-    let workers = Workers::start(1).unwrap();
-    Gateway::new(deployment, Arc::default(), Arc::default(), workers, None)
+    crate::testing::gateway(deployment, 1)
 }
 
 fn request(path: &'static str) -> Inbound {

@@ -128,10 +128,6 @@ impl RunningListener for Running {
         self.url.clone()
     }
 
-    fn reconfigure(&self, _: &dyn Listener) -> Result<(), Fault> {
-        Ok(())
-    }
-
     fn drain(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.stop.send_replace(true);

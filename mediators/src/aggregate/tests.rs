@@ -6,7 +6,6 @@ use engine::gateway::Gateway;
 use engine::mediator::Flow;
 use engine::message::Message;
 use engine::testing::{Outcome, run_in};
-use engine::workers::Workers;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,8 +180,7 @@ async fn concurrent_messages_complete_every_group_exactly() {
 async fn gateway(steps: &str, rest: &str) -> Arc<Gateway> {
     let yaml = format!("{STORES}sequences:\n  main:\n{steps}\n{rest}");
     let deployment = deployment(&yaml).unwrap_or_else(|text| panic!("{text}"));
-    let workers = Workers::start(1).unwrap();
-    let gateway = Gateway::new(deployment, Arc::default(), Arc::default(), workers, None);
+    let gateway = engine::testing::gateway(deployment, 1);
     gateway.bind().await.unwrap();
     gateway
 }

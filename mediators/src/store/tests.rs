@@ -7,7 +7,6 @@ use engine::message::{Message, StartLine};
 use engine::store::{Stage, Store};
 use engine::testing::run_in;
 use engine::transport::Inbound;
-use engine::workers::Workers;
 use http::{Method, StatusCode};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -21,8 +20,7 @@ struct Running {
 /// A gateway that serves this project, its listeners bound.
 async fn start(yaml: &str) -> Running {
     let deployment = testing::deployment(yaml).unwrap_or_else(|problems| panic!("{problems}"));
-    let workers = Workers::start(1).unwrap();
-    let gateway = Gateway::new(deployment, Arc::default(), Arc::default(), workers, None);
+    let gateway = engine::testing::gateway(deployment, 1);
     gateway.bind().await.unwrap();
     let deployment = gateway.deployment();
     Running { gateway, deployment }

@@ -3,7 +3,8 @@
 
 use super::folder;
 use mediary_tests::{
-    Answer, Backend, Gateway, RabbitMq, Recorded, Reply, TestServer, Vhost, get, post, python,
+    Answer, Backend, Gateway, RabbitMq, Recorded, Reply, TestServer, Vhost, eventually_within, get, post,
+    python,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -25,12 +26,8 @@ fn start(vhost: &Vhost, shop: &Backend, more: &[&str]) -> Gateway {
 }
 
 #[track_caller]
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < WAIT, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(WAIT, what, done);
 }
 
 fn order(id: &str) -> Value {

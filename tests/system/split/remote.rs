@@ -1,8 +1,8 @@
 //! Files on servers in parts: the download streams, is no larger in memory, and goes on where it broke.
 
 use super::counting::Counting;
-use super::{HEADER, MEMORY_MAX, PATIENCE, project, row, until, write_rows};
-use mediary_tests::{FileClient, Gateway, Project, Sshd, Vsftpd};
+use super::{HEADER, MEMORY_MAX, PATIENCE, eventually, project, row, write_rows};
+use mediary_tests::{FileClient, Gateway, Project, Sshd, Vsftpd, eventually_within};
 use std::time::Duration;
 
 /// Each of 1 KiB.
@@ -34,7 +34,7 @@ fn a_large_csv(client: &FileClient, kind: &str, settings: &str, restart: impl Fn
     client.rename("in/.big.csv", "in/big.csv");
     let gateway = Gateway::start(rows_from(kind, settings, &backend), &[]);
     let arrived = |rows| {
-        until("the rows", PATIENCE * 2, || {
+        eventually_within(PATIENCE * 2, "the arrival of the rows", || {
             assert_eq!(backend.problem(), None, "{}", gateway.log());
             backend.rows() >= rows
         });
@@ -44,7 +44,7 @@ fn a_large_csv(client: &FileClient, kind: &str, settings: &str, restart: impl Fn
     arrived(ROWS);
     let peak = gateway.memory().peak_bytes;
     assert!(peak < MEMORY_MAX, "{} MiB by {kind}", peak >> 20);
-    until("it is settled", PATIENCE, || {
+    eventually("the deletion", || {
         client.list("in").iter().all(|name| name.starts_with('.'))
     });
     assert_eq!((backend.rows(), backend.problem()), (ROWS, None));

@@ -1,6 +1,6 @@
 //! `aggregate` with a store: groups through SIGKILL, timers that go on after it, and groups that fail.
 
-use super::{eventually_true, in_store};
+use super::{eventually, in_store};
 use mediary_tests::{AmqpMessage, Backend, Gateway, RabbitMq, Reply, get, post};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -91,7 +91,7 @@ async fn a_group_whose_time_is_up_goes_on_after_a_crash_until_it_is_delivered() 
     let requests = backend.wait_for_requests(2);
     assert_eq!(numbers(&requests[0].json()), [1, 2]);
     assert_eq!(numbers(&requests[1].json()), [1, 2], "again after a 503");
-    eventually_true("an empty store", async || in_store(&gateway, "parts").await == 0).await;
+    eventually("an empty store", || in_store(&gateway, "parts") == 0);
     assert_eq!(backend.requests().len(), 2);
 }
 
@@ -101,7 +101,7 @@ async fn a_group_that_fails_for_good_is_one_dead_letter() {
     let bad = "        - filter: { when: \"payload[0].n == 1\", then: [ { throw: bad } ] }\n";
     let gateway = Gateway::start(project(&backend, "timeout: 100ms", bad).as_str(), &[]);
     send(&gateway, "a", 1).await.expect_status(202);
-    eventually_true("the dead letter", async || in_store(&gateway, "dead").await > 0).await;
+    eventually("the dead letter", || in_store(&gateway, "dead") > 0);
     let dead = stored(&gateway, "dead").await["page"].clone();
     assert_eq!(dead.as_array().unwrap().len(), 1, "{dead}");
     assert_eq!(dead[0]["artifact"], "apis.a", "{dead}");
@@ -168,7 +168,7 @@ async fn groups_from_a_queue_lose_nothing_through_crashes() {
         backend.wait_for_requests(groups);
         gateway = Gateway::start(gateway.kill(), &[]);
     }
-    eventually_true("an empty queue", async || client.depth("in") == 0).await;
+    eventually("an empty queue", || client.depth("in") == 0);
     let gateway = Gateway::start(gateway.kill(), &[]);
     let mut found = arrived();
     for message in stored(&gateway, "parts").await["page"].as_array().unwrap() {

@@ -1,6 +1,6 @@
 //! Timers, and artifacts that send to each other: beat, skipping, and that nothing accepted is lost.
 
-use super::{eventually_true, in_store};
+use super::{eventually, in_store};
 use mediary_tests::{Backend, Gateway, Project, Recorded, Reply, mediary, post};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -139,10 +139,7 @@ async fn what_became_a_dead_letter_is_kept_and_no_fault_of_who_tells() {
     for path in ["tell", "leave"] {
         send(&gateway, path, path).await.expect_status(200);
     }
-    eventually_true("both dead letters", async || {
-        in_store(&gateway, "dead").await == 2
-    })
-    .await;
+    eventually("both dead letters", || in_store(&gateway, "dead") == 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,11 +7,8 @@ use engine::fault::{Fault, FaultCode};
 use engine::gateway::Gateway;
 use engine::mediator::{AsyncMediator, BoxFuture, Flow, Needs, StepKind, asynchronous};
 use engine::message::StartLine;
-use engine::observe::Metrics;
 use engine::registry::{Registry, StepConfig, StepSpec};
-use engine::state::SharedState;
 use engine::testing;
-use engine::workers::Workers;
 use http::StatusCode;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
@@ -128,8 +125,7 @@ impl Running {
             .unwrap();
         let deployment =
             testing::deployment_in(registry(), yaml, folder).unwrap_or_else(|text| panic!("{text}"));
-        let (state, metrics) = (Arc::new(SharedState::default()), Arc::new(Metrics::default()));
-        let gateway = Gateway::new(deployment, state, metrics, Workers::start(2).unwrap(), None);
+        let gateway = testing::gateway(deployment, 2);
         runtime.block_on(gateway.bind()).unwrap();
         Self { gateway, runtime }
     }

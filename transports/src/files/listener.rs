@@ -205,10 +205,6 @@ impl RunningListener for RunningFolder {
         self.folder.store.url()
     }
 
-    fn reconfigure(&self, _: &dyn Listener) -> Result<(), Fault> {
-        Ok(())
-    }
-
     fn drain(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let mut finished = self.finished.lock().await;

@@ -6,10 +6,7 @@ use engine::fault::Fault;
 use engine::gateway::Gateway;
 use engine::mediator::{AsyncMediator, BoxFuture, Flow, StepKind, asynchronous};
 use engine::message::StartLine;
-use engine::observe::Metrics;
 use engine::registry::{Registry, StepConfig, StepSpec};
-use engine::state::SharedState;
-use engine::workers::Workers;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -102,16 +99,7 @@ impl TestGateway {
             .enable_all()
             .build()
             .unwrap();
-        let deployment = deployment(yaml, folder);
-        let metrics = Arc::new(Metrics::default());
-        let workers = Workers::start(workers).unwrap();
-        let gateway = Gateway::new(
-            deployment,
-            Arc::new(SharedState::default()),
-            metrics,
-            workers,
-            None,
-        );
+        let gateway = engine::testing::gateway(deployment(yaml, folder), workers);
         let bound = runtime.block_on(gateway.bind()).unwrap();
         let url = &bound[0].url;
         let address = url.split_once("://").unwrap().1.parse().unwrap();

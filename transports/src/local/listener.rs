@@ -229,11 +229,6 @@ impl RunningListener for RunningLocal {
         format!("local://{}", self.0.channel.name)
     }
 
-    fn reconfigure(&self, _: &dyn Listener) -> Result<(), Fault> {
-        // The key holds every setting.
-        Ok(())
-    }
-
     fn drain(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let end = Instant::now() + grace;

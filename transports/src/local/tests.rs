@@ -11,7 +11,6 @@ use engine::message::Message;
 use engine::payload::Payload;
 use engine::registry::{Registry, StepConfig, StepSpec};
 use engine::transport::{CallOptions, Delivery, Settled};
-use engine::workers::Workers;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -133,8 +132,7 @@ fn built_proxies(proxies: &str) -> engine::deployment::Deployment {
 /// A gateway that has bound the project. No network listener: ports are 0 and unused.
 async fn gateway(proxies: &str) -> Arc<Gateway> {
     let deployment = built_proxies(proxies);
-    let workers = Workers::start(2).unwrap();
-    let gateway = Gateway::new(deployment, Arc::default(), Arc::default(), workers, None);
+    let gateway = engine::testing::gateway(deployment, 2);
     gateway.bind().await.unwrap();
     gateway
 }

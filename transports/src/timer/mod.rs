@@ -123,11 +123,6 @@ impl RunningListener for RunningTimer {
         self.url.clone()
     }
 
-    fn reconfigure(&self, _: &dyn Listener) -> Result<(), Fault> {
-        // The key holds every setting.
-        Ok(())
-    }
-
     fn drain(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.phase.send_replace(Phase::Draining);

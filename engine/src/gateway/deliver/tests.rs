@@ -3,12 +3,11 @@
 use super::*;
 use crate::build::Build;
 use crate::config::Node;
+use crate::gateway::tests::NoListener;
 use crate::mediator::{BoxFuture, Mediator, StepKind, sync};
 use crate::payload::Payload;
 use crate::registry::{EntryPoint, EntrySpec, Registry, StepConfig, StepSpec, StoreSpec, TransportSpec};
 use crate::store::Store;
-use crate::transport::{Listener, RunningListener};
-use crate::workers::Workers;
 use parking_lot::Mutex;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
@@ -48,26 +47,6 @@ impl Mediator for End {
     }
 }
 
-struct Idle(Arc<str>);
-
-impl Listener for Idle {
-    fn name(&self) -> &Arc<str> {
-        &self.0
-    }
-
-    fn key(&self) -> String {
-        self.0.to_string()
-    }
-
-    fn bind<'a>(&'a self, _: &'a Arc<Gateway>) -> BoxFuture<'a, Result<Box<dyn RunningListener>, Fault>> {
-        Box::pin(async { Err(Fault::internal("nothing is bound in these tests")) })
-    }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
-
 /// Keeps what it is given, unless it is full.
 struct Kept {
     name: Arc<str>,
@@ -77,7 +56,7 @@ struct Kept {
 static LETTERS: Mutex<Vec<StoredMessage>> = Mutex::new(Vec::new());
 
 fn entry(name: &Arc<str>, _: &Node, _: &mut Build<'_>) -> Option<EntryPoint> {
-    Some(EntryPoint::Listener(Arc::new(Idle(Arc::clone(name)))))
+    Some(EntryPoint::Listener(Arc::new(NoListener(Arc::clone(name)))))
 }
 
 static TRANSPORTS: [TransportSpec; 1] = [TransportSpec {
@@ -123,13 +102,7 @@ fn gateway() -> Arc<Gateway> {
     };
     let deployment =
         crate::testing::deployment(registry, PROJECT).unwrap_or_else(|problems| panic!("{problems}"));
-    Gateway::new(
-        deployment,
-        Arc::default(),
-        Arc::default(),
-        Workers::start(1).unwrap(),
-        None,
-    )
+    crate::testing::gateway(deployment, 1)
 }
 
 async fn deliver(gateway: &Arc<Gateway>, artifact: &str, id: &str, redelivers: bool) -> Settled {

@@ -186,11 +186,6 @@ impl RunningListener for Running {
         self.url.clone()
     }
 
-    fn reconfigure(&self, _: &dyn Listener) -> Result<(), Fault> {
-        // All settings are in the key: a listener with others is another one.
-        Ok(())
-    }
-
     fn drain(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let deadline = Instant::now() + grace;
