@@ -310,11 +310,18 @@ impl Fault {
         self.0.code.row().retryable
     }
 
-    /// Whether delivering the same message again later makes sense: what a listener or processor asks before it does.
+    /// Whether delivering the same message again later makes sense: what a listener or processor asks before it does. A project that
+    /// raises a fault of its own says so by the status.
     #[must_use]
     pub fn worth_redelivery(&self) -> bool {
-        let again = |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        self.retryable() || (self.code() == FaultCode::BackendStatus && again(self.backend_status()))
+        match self.code() {
+            FaultCode::BackendStatus => {
+                let status = self.backend_status();
+                status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+            }
+            FaultCode::Thrown => matches!(self.status().as_u16(), 429 | 502..=504),
+            _ => self.retryable(),
+        }
     }
 
     /// What the backend answered with: `fault_on` keeps it in the details, as the client of the gateway sees a 502.
@@ -392,6 +399,20 @@ mod tests {
         assert!(answered(429).again().worth_redelivery());
         let seen = Fault::new(FaultCode::BackendStatus, "No.").with_status(StatusCode::CONFLICT);
         assert!(!seen.worth_redelivery());
+    }
+
+    #[test]
+    fn what_a_project_raises_is_delivered_again_where_its_status_says_so() {
+        let again = |status: u16| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            Fault::new(FaultCode::Thrown, "No.")
+                .with_status(status)
+                .worth_redelivery()
+        };
+        assert_eq!(
+            [400, 409, 429, 500, 501, 502, 503, 504, 505].map(again),
+            [false, false, true, false, false, true, true, true, false]
+        );
     }
 
     #[test]

@@ -18,7 +18,8 @@ use serde::Deserialize;
 pub struct ThrowConfig {
     /// A code of the table of faults, or one of the project's own such as `orders.out_of_stock`; default `gateway.thrown`.
     pub code: Option<Spanned<String>>,
-    /// The status for the client; default that of the code, 500 for the project's own.
+    /// The status for the client; default that of the code, 500 for the project's own. A message that no client waits for is delivered
+    /// again where a fault of the project's own has 429, 502, 503 or 504.
     pub status: Option<Text>,
     /// What the client reads; `${ ... }` is evaluated.
     pub message: Option<Text>,

@@ -265,6 +265,29 @@ fn a_file_that_failed_for_good_is_a_dead_letter_or_set_aside() {
     }
 }
 
+/// The steps know better than the transport whether it is worth another try.
+#[test]
+fn a_fault_of_the_steps_is_tried_again_where_its_status_says_later() {
+    for (status, requests, where_to) in [(503, 2, ".done"), (500, 1, ".failed")] {
+        let answers = [json!({ "ready": false }), json!({ "ready": true })];
+        let backend = Backend::script(answers.iter().map(Reply::json).collect());
+        let check = format!(
+            "      - filter: {{ when: not payload.ready, then: [ {{ throw: {{ code: orders.not_ready, status: {status} }} }} ] }}\n"
+        );
+        let project = Project::files(&[
+            (
+                "mediary.yaml",
+                &(pickup(&backend.url(), "data/in", "retry: { backoff: 50ms }", "") + &check),
+            ),
+            ("data/in/a.csv", "1"),
+        ]);
+        let folder = project.folder().join("data/in");
+        let _gateway = Gateway::start(project, &[]);
+        eventually("it is dealt with", || names(&folder.join(where_to)) == ["a.csv"]);
+        assert_eq!(backend.requests().len(), requests, "status {status}");
+    }
+}
+
 #[test]
 fn renamed_files_stay_and_come_no_more() {
     let backend = Backend::script(vec![
