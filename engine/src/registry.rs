@@ -1,7 +1,7 @@
 //! What extension crates register: mediators, transports, formats. Explicit slices, whose order is the order of the docs.
 
 use crate::build::Build;
-use crate::config::Node;
+use crate::config::{Node, Spanned};
 use crate::format::FormatSpec;
 use crate::mediator::StepKind;
 use crate::route::Guard;
@@ -184,7 +184,7 @@ pub enum EntryPoint {
 #[derive(Clone, Debug, Default)]
 pub struct EntryRoute {
     /// The path: `/legacy`.
-    pub path: String,
+    pub path: Spanned<String>,
     /// Whether everything below the path belongs to it.
     pub prefix: bool,
     /// Methods; none stands for all.
@@ -192,5 +192,5 @@ pub struct EntryRoute {
     /// Host conditions; none stands for all hosts.
     pub guards: Vec<Guard>,
     /// Listeners by name; none stands for all.
-    pub listeners: Vec<Arc<str>>,
+    pub listeners: Vec<Spanned<String>>,
 }

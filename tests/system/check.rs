@@ -111,6 +111,34 @@ proxies:
     assert_eq!(problems(&project), [bad_key, too_few(7), too_few(10)]);
 }
 
+/// The listeners of a contract's proxy serve its operations and its documents; a wrong one is told once, where it stands.
+#[test]
+fn a_wrong_listener_of_a_contract_is_told_once() {
+    let sample = mediary_tests::workspace_folder().join("samples/http-as-soap");
+    let read = |name: &str| std::fs::read_to_string(sample.join(name)).unwrap();
+    let yaml = read("mediary.yaml");
+    let wrong = yaml.replace(
+        "from: { http: /services/Shipping }",
+        "from:\n      http:\n        path: /services/Shipping\n        listeners: [ http, htpt ]",
+    );
+    assert_ne!(wrong, yaml);
+    let project = Project::files(&[("mediary.yaml", &wrong), ("backend.yaml", &read("backend.yaml"))]);
+    let folder = project.folder().display();
+    let copied = std::process::Command::new("cp")
+        .args([
+            "-r",
+            &sample.join("contract").display().to_string(),
+            &folder.to_string(),
+        ])
+        .status();
+    assert!(copied.unwrap().success());
+    let line = 1 + wrong.lines().position(|line| line.contains("htpt")).unwrap() as u64;
+    assert_eq!(
+        problems(&project),
+        [("config.unknown_reference".to_owned(), line)]
+    );
+}
+
 /// Whoever can drop a file must not be able to configure the gateway.
 #[test]
 fn folders_of_messages_hold_no_definitions() {

@@ -1,9 +1,9 @@
 //! `proxies`: message services. Pass-through with `to:`, mediated with `steps:`, or SOAP with `contract:`.
 
-use super::Parts;
 use super::kind::Kinds;
 use super::soap_service::{ContractConfig, Service};
 use super::target::{Target, add_entry, add_listener, steps_then_to};
+use super::{Parts, listeners};
 use crate::build::Build;
 use crate::config::{Duration, Named, Node, RawNode, Spanned, Steps};
 use crate::deployment::{Artifact, ArtifactKind, RouteSteps};
@@ -86,10 +86,11 @@ pub(super) fn build(name: &Spanned<String>, proxy: &ProxyConfig, cx: &mut Build<
         };
         match entry {
             Some(EntryPoint::Route(route)) => {
+                let listeners = listeners(&route.listeners, cx);
                 if let Some(service) = &service {
-                    service.publish(&route, proxy, cx, parts);
+                    service.publish(&route, &listeners, parts);
                 }
-                add_entry(&route, &target, proxy.from.span, cx, parts);
+                add_entry(&route, &listeners, &target, cx, parts);
             }
             Some(EntryPoint::Listener(listener)) => add_listener(listener, &target, cx, parts),
             None => {}

@@ -1,8 +1,7 @@
 //! A proxy with a contract: a SOAP service. Requests are checked, dispatched to the steps of their operation, and answered in
 //! the SOAP version they came in.
 
-use super::proxy::ProxyConfig;
-use super::{Parts, listeners};
+use super::Parts;
 use crate::build::Build;
 use crate::config::{Named, Spanned, Steps, suggestion};
 use crate::deployment::Document;
@@ -151,26 +150,14 @@ impl Service {
     }
 
     /// Serves the contract's documents at the service's path.
-    pub(super) fn publish(
-        &self,
-        entry: &EntryRoute,
-        proxy: &ProxyConfig,
-        cx: &mut Build<'_>,
-        parts: &mut Parts,
-    ) {
+    pub(super) fn publish(&self, entry: &EntryRoute, listeners: &[Arc<str>], parts: &mut Parts) {
         let path = entry.path.trim_end_matches('/').to_owned();
-        let names: Vec<Spanned<String>> = entry
-            .listeners
-            .iter()
-            .map(|listener| Spanned::new(listener.to_string(), proxy.from.span))
-            .collect();
-        let listeners = listeners(&names, cx);
         let served = parts.documents.entry(path.clone()).or_default();
         for (index, document) in self.contract.documents.iter().enumerate() {
             let (contract, path) = (Arc::clone(&self.contract), path.clone());
             served.push(Document {
                 query: document.query.clone(),
-                listeners: listeners.clone(),
+                listeners: listeners.to_vec(),
                 media_type: "text/xml; charset=utf-8",
                 render: Box::new(move |origin| {
                     Bytes::from(contract.documents[index].render(&format!("{origin}{path}")))

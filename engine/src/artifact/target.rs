@@ -3,9 +3,9 @@
 //! These three kinds differ in where messages come from, not in what becomes of them, so this is here once. An API has a route and
 //! steps for each of its paths: it shares only [`steps_then_to`].
 
-use super::{Parts, add_route, listeners, route_metrics};
+use super::{Parts, add_route, route_metrics};
 use crate::build::Build;
-use crate::config::{RawNode, Span, Spanned, Steps};
+use crate::config::{RawNode, Steps};
 use crate::deployment::Artifact;
 use crate::endpoint::EndpointRef;
 use crate::exchange::Exchange;
@@ -51,19 +51,13 @@ impl Target<'_> {
 /// Adds the routes of a proxy's path: the path itself, and for a prefix everything below it.
 pub(super) fn add_entry(
     entry: &EntryRoute,
+    listeners: &[Arc<str>],
     target: &Target<'_>,
-    span: Span,
     cx: &mut Build<'_>,
     parts: &mut Parts,
 ) {
-    let names: Vec<Spanned<String>> = entry
-        .listeners
-        .iter()
-        .map(|listener| Spanned::new(listener.to_string(), span))
-        .collect();
-    let listeners = listeners(&names, cx);
     let path = entry.path.trim_end_matches('/');
-    if super::api::check_path(&entry.path, span, cx).is_none() {
+    if super::api::check_path(&entry.path, entry.path.span, cx).is_none() {
         return;
     }
     let exact = if path.is_empty() {
@@ -89,10 +83,10 @@ pub(super) fn add_entry(
     for pattern in patterns {
         for guard in guards {
             add_route(
-                (&listeners, &pattern, guard),
+                (listeners, &pattern, guard),
                 &entry.methods,
                 &route,
-                span,
+                entry.path.span,
                 cx,
                 parts,
             );

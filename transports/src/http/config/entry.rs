@@ -26,7 +26,7 @@ pub(super) struct HttpEntryConfig {
     pub hosts: OneOrMany<String>,
     /// Names of listeners; without any, all.
     #[serde(default)]
-    pub listeners: OneOrMany<String>,
+    pub listeners: OneOrMany<Spanned<String>>,
 }
 
 /// Builds the entry.
@@ -43,15 +43,11 @@ pub(super) fn build(_: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> Option<Ent
         ..Guard::default()
     };
     Some(EntryPoint::Route(EntryRoute {
-        path: config.path.value.clone(),
+        path: config.path,
         prefix: !config.exact,
         methods: methods.into_iter().collect::<Option<_>>()?,
         guards: config.hosts.iter().map(guard).collect(),
-        listeners: config
-            .listeners
-            .iter()
-            .map(|name| Arc::from(name.as_str()))
-            .collect(),
+        listeners: config.listeners.0,
     }))
 }
 
