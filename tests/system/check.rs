@@ -111,6 +111,19 @@ proxies:
     assert_eq!(problems(&project), [bad_key, too_few(7), too_few(10)]);
 }
 
+#[test]
+fn a_processor_whose_work_cannot_be_read_is_told_once_and_in_a_whole_sentence() {
+    let project = Project::from(
+        "stores: { s: { memory: {} } }\nprocessors:\n  p: { store: s, resequence: { by: payload.n, frist: 1, steps: [ drop ] } }\n  q: { store: s, resequence: {} }\n  r: { store: s }\nproxies: { i: { from: { local: i }, steps: [ { idempotent: { window: 1h } } ] } }\n",
+    );
+    let missing = |line| ("config.missing_key".to_owned(), line);
+    let unknown = ("config.unknown_key".to_owned(), 3);
+    assert_eq!(problems(&project), [unknown, missing(4), missing(5), missing(6)]);
+    let told = mediary(&["check", project.folder().to_str().unwrap()]).expect_code(1);
+    let help = "  = help: `key`: What tells messages apart, an expression of at most 1024 bytes: `headers.idempotency_key`, `payload.order.id`.\n";
+    assert!(told.output().contains(help), "{}", told.output());
+}
+
 /// The listeners of a contract's proxy serve its operations and its documents; a wrong one is told once, where it stands.
 #[test]
 fn a_wrong_listener_of_a_contract_is_told_once() {

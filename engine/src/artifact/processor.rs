@@ -165,6 +165,7 @@ fn steps(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut Build<'_>) -
             .within(".resequence", |cx| {
                 steps_then_to(&resequence.steps, resequence.to.as_ref(), cx)
             }),
+        _ if was_unreadable(name, config, cx) => None,
         _ => {
             let help = "give it `forward: { to: ... }`, `sample: { every: ..., steps: ... }` or `resequence: { by: ..., to: ... }`";
             let problem = format!(
@@ -175,6 +176,20 @@ fn steps(name: &Spanned<String>, config: &ProcessorConfig, cx: &mut Build<'_>) -
             None
         }
     }
+}
+
+/// Whether what the processor does is there and could not be read, which has been reported.
+fn was_unreadable(name: &Spanned<String>, config: &ProcessorConfig, cx: &Build<'_>) -> bool {
+    let processors = cx.project.root.get("processors");
+    let Some(node) = processors.and_then(|all| all.get(&name.value)) else {
+        return false;
+    };
+    let read = [
+        ("forward", config.forward.is_some()),
+        ("sample", config.sample.is_some()),
+        ("resequence", config.resequence.is_some()),
+    ];
+    read.iter().any(|(key, read)| !read && node.get(key).is_some())
 }
 
 fn resequencing(

@@ -88,11 +88,14 @@ impl Checker<'_> {
         );
     }
 
-    /// The first line of what the documentation says.
-    fn description<'s>(&'s self, property: &'s Value) -> Option<&'s str> {
+    /// The first sentence of what the documentation says.
+    fn description(&self, property: &Value) -> Option<String> {
         let own = property.get("description");
         let text = own.or_else(|| self.resolve(property)?.get("description"))?;
-        text.as_str()?.lines().next()
+        let paragraph = text.as_str()?.split("\n\n").next()?;
+        let text = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+        let end = text.find(". ").map_or(text.len(), |dot| dot + 1);
+        Some(text[..end].to_owned())
     }
 }
 
