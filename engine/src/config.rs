@@ -37,8 +37,8 @@ mod yaml_error;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use environment::Environment;
-pub use folder::FILES_MAX;
 pub(crate) use folder::{DATA, one_spelling};
+pub use folder::{FILES_MAX, is_in_data};
 pub use leaf::{Leaf, LeafError, leaf_schema};
 pub use load::{LoadOptions, Project, load_project, load_texts};
 pub use merge::merge;

@@ -1,7 +1,9 @@
 //! What can be seen and changed while the gateway runs: `--watch`, `--trace`, TLS, HTTP/2, the access log.
 
 use http_body_util::Empty;
-use mediary_tests::{Backend, Client, Gateway, Project, Running, certificates, get, mediary_command, post};
+use mediary_tests::{
+    Backend, Client, Gateway, Project, Running, certificates, eventually_within, get, mediary_command, post,
+};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -58,6 +60,32 @@ async fn a_changed_file_is_served_without_a_signal() {
         get(&format!("{url}/a/7")).await.expect_status(200).text(),
         "after 7"
     );
+}
+
+/// Messages come and go below the project's folder all the time, in files and stores.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_messages_are_no_changes_of_the_project() {
+    let files = "proxies: { p: { from: { file: { folder: data/in, every: 20ms, after: delete } }, steps: [ { store: kept } ] } }\nstores: { kept: { durable: {} } }\n";
+    let project_folder = Project::files(&[
+        ("mediary.yaml", &(project("before") + files)),
+        ("data/in/.keep", ""),
+    ]);
+    let (mut process, url) = start(&project_folder, "--watch");
+    for number in 0..20 {
+        let path = project_folder.folder().join(format!("data/in/{number}.txt"));
+        std::fs::write(&path, "x").unwrap();
+        eventually_within(WAIT, "the pick-up", || !path.exists());
+    }
+    project_folder.write("mediary.yaml", project("after") + files);
+    let started = Instant::now();
+    while get(&format!("{url}/a/7")).await.text() != "after 7" {
+        assert!(started.elapsed() < WAIT, "{}", process.stderr());
+    }
+    let reloads = process.wait_for_stderr(WAIT, |text| {
+        let count = text.matches("\"reloaded\"").count();
+        (count > 0).then_some(count)
+    });
+    assert_eq!(reloads, Some(1), "{}", process.stderr());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! `--watch`: what changes on disk. The whole folder of the project is watched, so that templates, schemas and
-//! certificates count like definitions. Events come before the writer is done, hence the quiet time.
+//! certificates count like definitions. Only what messages are made of is left out: the folders called `data`. Events come before the writer
+//! is done, hence the quiet time.
 
-use engine::config::Project;
+use engine::config::{Project, is_in_data};
 use notify_debouncer_full::notify::event::EventKind;
 use notify_debouncer_full::notify::{RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -22,15 +23,18 @@ impl Watch {
     /// Watches a project. Where the system cannot, it says so in the log and serves on without.
     pub(super) fn start(project: &Project) -> Self {
         let (sender, changes) = mpsc::channel(1);
-        let notify = move |result: DebounceEventResult| {
-            // A full channel means that a reload is due already.
-            if is_change(&result) {
-                let _ = sender.try_send(());
-            }
-        };
         let folder = match project.folder.as_os_str().is_empty() {
             true => PathBuf::from("."),
             false => project.folder.clone(),
+        };
+        // Events tell paths as they were asked for.
+        let folder = folder.canonicalize().unwrap_or(folder);
+        let watched = folder.clone();
+        let notify = move |result: DebounceEventResult| {
+            // A full channel means that a reload is due already.
+            if is_change(&result, &watched) {
+                let _ = sender.try_send(());
+            }
         };
         let started = new_debouncer(QUIET, None, notify).and_then(|mut debouncer| {
             debouncer.watch(&folder, RecursiveMode::Recursive)?;
@@ -54,11 +58,13 @@ impl Watch {
 }
 
 /// Reading a file is an event too, but no change.
-fn is_change(result: &DebounceEventResult) -> bool {
+fn is_change(result: &DebounceEventResult, folder: &Path) -> bool {
+    let in_data = |path: &PathBuf| path.strip_prefix(folder).is_ok_and(is_in_data);
     match result {
-        Ok(events) => events
-            .iter()
-            .any(|event| !matches!(event.kind, EventKind::Access(_))),
+        Ok(events) => events.iter().any(|event| {
+            let only_data = !event.paths.is_empty() && event.paths.iter().all(in_data);
+            !only_data && !matches!(event.kind, EventKind::Access(_))
+        }),
         Err(_) => true,
     }
 }

@@ -93,6 +93,12 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Whether a path below the folder of a project lies in one of those in which nothing is a definition.
+#[must_use]
+pub fn is_in_data(below: &Path) -> bool {
+    below.components().any(|part| part.as_os_str() == DATA)
+}
+
 /// Whether a file that is written to a folder, or to one below it, may be read as a definition by a project whose files lie in `folders`.
 pub(super) fn is_read(folders: &HashSet<PathBuf>, folder: &Path) -> bool {
     let real = one_spelling(folder);
@@ -102,11 +108,9 @@ pub(super) fn is_read(folders: &HashSet<PathBuf>, folder: &Path) -> bool {
     let Some(above) = real.ancestors().find(|above| folders.contains(*above)) else {
         return false;
     };
-    let mut below = real.strip_prefix(above).into_iter().flat_map(Path::components);
-    below.all(|part| {
-        let name = part.as_os_str().to_string_lossy();
-        !name.starts_with('.') && name != DATA
-    })
+    let below = real.strip_prefix(above).unwrap_or(&real);
+    let hidden = |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
+    !is_in_data(below) && !below.components().any(hidden)
 }
 
 /// One path for one file or folder, however it was written, and whether its folder is there yet or not.
