@@ -1,6 +1,6 @@
 //! `--watch`: what changes on disk. The whole folder of the project is watched, so that templates, schemas and
-//! certificates count like definitions. Only what messages are made of is left out: the folders called `data`. Events come before the writer
-//! is done, hence the quiet time.
+//! certificates count like definitions. Left out is what is no part of it: folders called `data`, where messages
+//! come and go, and hidden files. Events come before the writer is done, hence the quiet time.
 
 use engine::config::{Project, is_in_data};
 use notify_debouncer_full::notify::event::EventKind;
@@ -59,12 +59,38 @@ impl Watch {
 
 /// Reading a file is an event too, but no change.
 fn is_change(result: &DebounceEventResult, folder: &Path) -> bool {
-    let in_data = |path: &PathBuf| path.strip_prefix(folder).is_ok_and(is_in_data);
+    let aside = |path: &PathBuf| {
+        let below = path.strip_prefix(folder);
+        below.is_ok_and(|below| is_in_data(below) || is_hidden(below))
+    };
     match result {
         Ok(events) => events.iter().any(|event| {
-            let only_data = !event.paths.is_empty() && event.paths.iter().all(in_data);
-            !only_data && !matches!(event.kind, EventKind::Access(_))
+            let all_aside = !event.paths.is_empty() && event.paths.iter().all(aside);
+            !all_aside && !matches!(event.kind, EventKind::Access(_))
         }),
         Err(_) => true,
+    }
+}
+
+/// Names with two dots are those by which Kubernetes changes a mounted volume as a whole.
+fn is_hidden(below: &Path) -> bool {
+    below.components().any(|part| {
+        let name = part.as_os_str().to_string_lossy();
+        name.starts_with('.') && !name.starts_with("..")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_files_are_no_part_of_a_project_unless_a_volume_is_mounted() {
+        for hidden in [".git/index", ".mediary.yaml.swp", "a/.spool/b.csv"] {
+            assert!(is_hidden(Path::new(hidden)), "{hidden}");
+        }
+        for shown in ["mediary.yaml", "a/b.yaml", "..data", "..2026_11_21/mediary.yaml"] {
+            assert!(!is_hidden(Path::new(shown)), "{shown}");
+        }
     }
 }
