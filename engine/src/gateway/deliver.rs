@@ -1,7 +1,7 @@
 //! Messages that come from no network port: files, queues, timers, stores. And dead letters, of whatever messages.
 
 use super::{Gateway, InFlight, answer};
-use crate::deployment::Deployment;
+use crate::deployment::{ArtifactKind, Deployment};
 use crate::exchange::{Entry, Exchange};
 use crate::fault::{Fault, FaultCode};
 use crate::mediator::{Flow, Needs};
@@ -170,7 +170,13 @@ impl Gateway {
         let Some(store) = &route.artifact.dead_letter else {
             return false;
         };
-        let mut stored = StoredMessage::new(kept, &exchange.entry.id, exchange.entry.source.shared());
+        let source = &exchange.entry.source;
+        let mut stored = StoredMessage::new(kept, &exchange.entry.id, source.shared());
+        if route.artifact.kind == ArtifactKind::Processor {
+            stored.key = source
+                .get()
+                .and_then(|facts| Some(facts["key"].as_str()?.to_owned()));
+        }
         stored.dead = Some(DeadLetter {
             artifact: route.artifact.name.to_string(),
             code: fault.name().to_owned(),

@@ -54,6 +54,7 @@ async fn messages_are_listed_shown_replayed_and_purged_on_a_running_gateway() {
     let shown = store(&gateway, &["show", "dead", ids[0]]).expect_success().json();
     assert_eq!(shown["body"], "one");
     assert_eq!(shown["headers"]["x-customer"][0], "blue");
+    assert_eq!(shown["key"], "blue", "{shown}");
     assert_eq!(shown["headers"]["authorization"][0], "***", "{shown}");
     let file = gateway.project().folder().join("data/dead.redb");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(file).unwrap().permissions());
