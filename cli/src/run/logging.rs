@@ -5,8 +5,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What libraries may say unless the operator asks for more. That of AMQP writes whole messages at `warn`, and calls it an error that a
-/// queue has to be declared; what it has to say about connections the listeners tell.
-const DEFAULTS: &str = "lapin=off";
+/// queue has to be declared; what it has to say about connections the listeners tell. That of file watching tells at `info` of folders
+/// that went while they were watched.
+const DEFAULTS: &str = "lapin=off,notify=warn";
 
 /// Starts logging with a level (`info`) or a filter (`info,mediary_engine=debug`).
 ///

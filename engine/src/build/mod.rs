@@ -159,7 +159,7 @@ impl Build<'_> {
         let exposed = self.project.reads_definitions_in(folder);
         if exposed {
             let help = format!(
-                "every `*.yaml` in it would be read as a part of the project; take a folder below `{}`, where nothing is, or one outside",
+                "every `*.yaml` in it is read as a part of the project; take a folder below `{}`, or one outside of the project",
                 config::DATA
             );
             let message = "files of this folder could become configuration";
