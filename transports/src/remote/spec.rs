@@ -4,7 +4,7 @@ use super::folder::Connection;
 use super::protocol::Protocol;
 use crate::files::{self, FolderConfig, SenderConfig, merged_schema, split_settings};
 use engine::build::Build;
-use engine::config::{Node, Spanned};
+use engine::config::{Node, Span, Spanned};
 use engine::files::FileStore;
 use engine::registry::{ConnectionSpec, EntryPoint, EntrySpec, SenderSpec, TransportSpec};
 use engine::transport::Sender;
@@ -49,8 +49,9 @@ fn entry<P: Protocol>(artifact: &Arc<str>, node: &Node, cx: &mut Build<'_>) -> O
     let own: Option<OnConnection> = cx.read(&own);
     let config: FolderConfig = cx.read(&shared)?;
     let own = own?;
-    let store = folder::<P>(&own, &config.folder, cx)?;
-    check_sessions::<P>(&own, &config, cx);
+    let connection = cx.connection::<Connection<P>>(&own.connection)?;
+    let store = folder(&connection, &config.folder, cx)?;
+    check_sessions(&connection, own.connection.span, &config, cx);
     files::listener(artifact, store, &config, None, cx)
 }
 
@@ -58,32 +59,31 @@ fn sender<P: Protocol>(node: &Node, cx: &mut Build<'_>) -> Option<Arc<dyn Sender
     let (own, shared) = split_settings(node, &["connection"]);
     let own: Option<OnConnection> = cx.read(&own);
     let config: SenderConfig = cx.read(&shared)?;
-    let store = folder::<P>(&own?, &config.folder, cx)?;
+    let connection = cx.connection::<Connection<P>>(&own?.connection)?;
+    let store = folder(&connection, &config.folder, cx)?;
     files::sender(store, &config, cx)
 }
 
 /// A listener renews its lease and settles files while others are being read.
-fn check_sessions<P: Protocol>(own: &OnConnection, config: &FolderConfig, cx: &mut Build<'_>) {
+fn check_sessions<P: Protocol>(
+    connection: &Connection<P>,
+    named: Span,
+    config: &FolderConfig,
+    cx: &mut Build<'_>,
+) {
     let reads_long = P::READING_HOLDS_SESSION || config.split.is_some();
-    let connection = cx.connection::<Connection<P>>(&own.connection);
-    if reads_long && connection.is_some_and(|connection| connection.sessions_max() < 2) {
+    if reads_long && connection.sessions_max() < 2 {
         let problem = "this listener needs a second session while a file is read";
-        let help = "set `connections_max: 2` at least on the connection";
-        cx.error(
-            "config.too_few_sessions",
-            own.connection.span,
-            problem,
-            Some(help.to_owned()),
-        );
+        let help = Some("set `connections_max: 2` at least on the connection".to_owned());
+        cx.error("config.too_few_sessions", named, problem, help);
     }
 }
 
 fn folder<P: Protocol>(
-    own: &OnConnection,
+    connection: &Connection<P>,
     folder: &Spanned<String>,
     cx: &mut Build<'_>,
 ) -> Option<Arc<dyn FileStore>> {
-    let connection = cx.connection::<Connection<P>>(&own.connection)?;
     let above = folder.value.split('/').any(|name| name == "..");
     if above || folder.value.chars().any(char::is_control) {
         let problem = "the folder has `..` or a control character in it";
