@@ -61,7 +61,7 @@ impl Walk<'_> {
             return;
         }
         if path.is_dir() {
-            if name != DATA {
+            if !is_skipped(&name) {
                 self.folder(path, depth + 1);
             }
             return;
@@ -93,6 +93,11 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Whether a folder of this name is not looked through.
+fn is_skipped(name: &str) -> bool {
+    name.starts_with('.') || name == DATA
+}
+
 /// Whether a path below the folder of a project lies in one of those in which nothing is a definition.
 #[must_use]
 pub fn is_in_data(below: &Path) -> bool {
@@ -109,8 +114,8 @@ pub(super) fn is_read(folders: &HashSet<PathBuf>, folder: &Path) -> bool {
         return false;
     };
     let below = real.strip_prefix(above).unwrap_or(&real);
-    let hidden = |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
-    !is_in_data(below) && !below.components().any(hidden)
+    let skipped = |part: Component<'_>| is_skipped(&part.as_os_str().to_string_lossy());
+    !below.components().any(skipped)
 }
 
 /// One path for one file or folder, however it was written, and whether its folder is there yet or not.
