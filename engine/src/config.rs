@@ -32,6 +32,7 @@ mod schema;
 mod secrets;
 mod source;
 mod substitute;
+mod summary;
 mod types;
 mod yaml_error;
 
@@ -53,6 +54,7 @@ pub use schema::{schema_generator, schema_of};
 pub use secrets::SecretSettings;
 pub use source::{Position, SourceId, Sources, Span};
 pub use substitute::substitute;
+pub use summary::summary_and_text;
 pub use types::{Duration, Named, OneOrMany, Rate, RawNode, SecretText, Size, Spanned, Step, Steps, Text};
 
 #[cfg(test)]

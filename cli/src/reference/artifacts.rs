@@ -1,12 +1,13 @@
 //! The pages of the top-level keys. Their settings come from the types, their examples stand here and are built
 //! by a test.
 
-use super::{Kind, Page, Settings, of_schema, summary_and_text};
+use super::{Kind, Page, Settings, of_schema};
 use crate::schema::MakeSchema;
 use engine::artifact::{
     ApiConfig, ForwardConfig, ProcessorConfig, ProxyConfig, ResourceConfig, RouteConfig, SampleConfig,
     SequenceConfig, SettingsConfig, TaskConfig,
 };
+use engine::config::summary_and_text;
 use engine::endpoint::PolicyConfig;
 use engine::registry::Registry;
 use schemars::SchemaGenerator;

@@ -7,7 +7,7 @@ mod tables;
 
 pub use settings::{Setting, Settings};
 
-use engine::config;
+use engine::config::{self, summary_and_text};
 use engine::registry::{Registry, StepSpec, TransportSpec};
 use schemars::{Schema, SchemaGenerator};
 
@@ -183,15 +183,4 @@ fn of_schema(schema: fn(&mut SchemaGenerator) -> Schema, title: &str) -> (String
     let root = schema(&mut generator).to_value();
     let definitions = generator.take_definitions(true);
     settings::tables(&root, &definitions, title)
-}
-
-/// The first sentence, as one line, and the rest.
-fn summary_and_text(docs: &str) -> (String, String) {
-    let (first, rest) = docs.trim().split_once("\n\n").unwrap_or((docs.trim(), ""));
-    let first = first.replace('\n', " ");
-    let (summary, more) = match first.split_once(". ") {
-        Some((sentence, more)) => (format!("{sentence}."), more),
-        None => (first.clone(), ""),
-    };
-    (summary, format!("{more}\n\n{rest}").trim().to_owned())
 }

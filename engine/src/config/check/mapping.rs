@@ -2,7 +2,7 @@
 
 use super::{Checker, head};
 use crate::config::nearest::{nearest, suggestion};
-use crate::config::{Diagnostic, Key, Node, Span};
+use crate::config::{Diagnostic, Key, Node, Span, summary_and_text};
 use serde_json::Value;
 
 /// The keys a schema knows.
@@ -92,10 +92,7 @@ impl Checker<'_> {
     fn description(&self, property: &Value) -> Option<String> {
         let own = property.get("description");
         let text = own.or_else(|| self.resolve(property)?.get("description"))?;
-        let paragraph = text.as_str()?.split("\n\n").next()?;
-        let text = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
-        let end = text.find(". ").map_or(text.len(), |dot| dot + 1);
-        Some(text[..end].to_owned())
+        Some(summary_and_text(text.as_str()?).0)
     }
 }
 
