@@ -173,9 +173,8 @@ impl Gateway {
         let source = &exchange.entry.source;
         let mut stored = StoredMessage::new(kept, &exchange.entry.id, source.shared());
         if route.artifact.kind == ArtifactKind::Processor {
-            stored.key = source
-                .get()
-                .and_then(|facts| Some(facts["key"].as_str()?.to_owned()));
+            let key = source.get().and_then(|facts| facts["key"].as_str());
+            stored.key = key.map(str::to_owned);
         }
         stored.dead = Some(DeadLetter {
             artifact: route.artifact.name.to_string(),

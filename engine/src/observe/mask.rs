@@ -1,4 +1,4 @@
-//! Names whose values nobody has to see who looks after a gateway: logs and listings of stored messages show `***` instead.
+//! Which values are secrets by their names. Where operators look, in logs and at stored messages, `***` stands instead.
 
 /// What is shown instead of a value.
 pub const MASK: &str = "***";

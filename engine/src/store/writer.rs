@@ -172,16 +172,12 @@ fn make_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// A new file is for this user only: messages may hold anything.
-fn make_file(path: &Path) -> std::io::Result<File> {
+fn make_file(path: &Path) -> std::io::Result<()> {
     let mut options = File::options();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    options.write(true).create(true).truncate(false);
+    options.open(path).map(drop)
 }
 
 fn open_database(path: &Path) -> Result<Database, String> {
