@@ -220,9 +220,12 @@ async fn a_credential_may_become_valid_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_are_too_large_are_dead_letters_in_bounded_memory() {
     const SIZE: usize = 16 << 20;
+    // The foreign client can hand over what it gets up to a size.
+    const SMALLER: usize = 2 << 20;
     let vhost = RabbitMq::shared().vhost();
     let client = vhost.client();
     client.declare("in");
+    assert_eq!(client.publish_many("in", "smaller", 1, SMALLER).confirmed, 1);
     assert_eq!(client.publish_many("in", "large", 6, SIZE).confirmed, 6);
     client.publish("in", &[AmqpMessage::new("small")]);
     let backend = Backend::replying(Reply::status(200));
@@ -230,8 +233,11 @@ async fn messages_that_are_too_large_are_dead_letters_in_bounded_memory() {
     let gateway = Gateway::start(yaml.as_str(), &[]);
     assert_eq!(backend.wait_for_requests(1)[0].text(), "small");
     eventually("the dead letters", || {
-        client.depth("in.dead") == 6 && empty(&vhost, "in")
+        client.depth("in.dead") == 7 && empty(&vhost, "in")
     });
+    let dead = &client.consume("in.dead", 1, WAIT)[0];
+    assert_eq!(dead.body.len(), SMALLER);
+    assert_eq!(dead.headers["x-mediary-fault"], "client.body_too_large");
     // Twice what is sent ahead, and what the process and the library's buffers have anyway.
     let peak = gateway.memory().peak_bytes;
     assert!(peak < 180 << 20, "{} MiB", peak >> 20);

@@ -1,8 +1,7 @@
 //! The ways to log in, and whom a password or a key is never shown to.
 
-use super::{Site, backend, health, trusting, works_both_ways};
-use mediary_tests::{FtpTls, Gateway, PyFtpd, PySftpd, Sshd, Vsftpd, certificates, post};
-use std::time::Duration;
+use super::{Site, backend, eventually, health, trusting, works_both_ways};
+use mediary_tests::{FtpTls, Gateway, PyFtpd, PySftpd, Sshd, Vsftpd, certificates, post, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sftp_with_a_key() {
@@ -66,13 +65,10 @@ async fn is_refused(site: &Site, reason: &str) {
     let gateway = Gateway::start(site.project(&backend), &[]);
     // Once it has failed it is no longer "starting".
     let mut problem = String::new();
-    for _ in 0..200 {
-        problem = health(&gateway, "down").await["problem"].to_string();
-        if problem != "\"starting\"" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the first login", || {
+        problem = wait_for(health(&gateway, "down"))["problem"].to_string();
+        problem != "\"starting\""
+    });
     assert!(problem.contains(reason), "{problem}");
     let url = format!("{}/put?name=b.txt", gateway.url("http"));
     let answer = post(&url, "text/csv", "1").await;

@@ -24,7 +24,7 @@ fn rows_from(kind: &str, settings: &str, backend: &Counting) -> Project {
 }
 
 /// Every row arrives once, in order, byte for byte, although the server is killed and started again on the way.
-fn a_large_csv(client: &FileClient, kind: &str, settings: &str, restart: impl FnOnce()) {
+fn a_large_csv(client: &FileClient, kind: &str, settings: &str, kill: impl FnOnce(), start: impl FnOnce()) {
     let backend = Counting::start(HEADER, row);
     let local = tempfile::tempdir().unwrap();
     let file = local.path().join("big.csv");
@@ -40,7 +40,9 @@ fn a_large_csv(client: &FileClient, kind: &str, settings: &str, restart: impl Fn
         });
     };
     arrived(ROWS / 4);
-    restart();
+    kill();
+    std::thread::sleep(OUTAGE);
+    start();
     arrived(ROWS);
     let peak = gateway.memory().peak_bytes;
     assert!(peak < MEMORY_MAX, "{} MiB by {kind}", peak >> 20);
@@ -60,11 +62,8 @@ fn a_large_csv_from_an_sftp_server_that_restarts() {
         server.client_key().display(),
         server.host_key()
     );
-    a_large_csv(&server.client(), "sftp", &settings, || {
-        server.kill();
-        std::thread::sleep(OUTAGE);
-        server.start();
-    });
+    let client = server.client();
+    a_large_csv(&client, "sftp", &settings, || server.kill(), || server.start());
 }
 
 #[test]
@@ -76,9 +75,6 @@ fn a_large_csv_from_an_ftp_server_that_restarts() {
         server.user(),
         server.password()
     );
-    a_large_csv(&server.client(), "ftp", &settings, || {
-        server.kill();
-        std::thread::sleep(OUTAGE);
-        server.start();
-    });
+    let client = server.client();
+    a_large_csv(&client, "ftp", &settings, || server.kill(), || server.start());
 }
