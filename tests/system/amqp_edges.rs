@@ -217,6 +217,28 @@ async fn a_credential_may_become_valid_later() {
     assert!(!gateway.log().contains("sesame"), "no password in the log");
 }
 
+/// Where somebody else makes the queues, a missing one is waited for and never made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passive_listener_waits_for_a_queue_that_somebody_else_makes() {
+    let vhost = RabbitMq::shared().vhost();
+    let client = vhost.client();
+    let backend = Backend::replying(Reply::status(200));
+    let yaml = bridge(&vhost.amqp_url(), &backend, "declare: { passive: true }");
+    let gateway = Gateway::start(yaml.as_str(), &[]);
+    eventually("the state of the listener", || {
+        let state = state(&gateway, "proxies.bridge");
+        let problem = state["problem"].as_str().unwrap_or_default();
+        state["state"] == "down" && problem.contains("no queue 'in'")
+    });
+    assert!(!client.can_connect("in"), "the queue was not made");
+    client.declare("in");
+    assert_eq!(client.publish("in", &[AmqpMessage::new("waited")]).confirmed, 1);
+    assert_eq!(backend.wait_for_requests(1)[0].text(), "waited");
+    eventually("the listener is up", || {
+        state(&gateway, "proxies.bridge")["state"] == "up"
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_are_too_large_are_dead_letters_in_bounded_memory() {
     const SIZE: usize = 16 << 20;
