@@ -217,6 +217,26 @@ async fn a_credential_may_become_valid_later() {
     assert!(!gateway.log().contains("sesame"), "no password in the log");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classic_queue_is_made_as_it_is_wished() {
+    let vhost = RabbitMq::shared().vhost();
+    let backend = Backend::replying(Reply::status(200));
+    let declare = "declare: { type: classic, durable: false, auto_delete: true }";
+    let gateway = Gateway::start(bridge(&vhost.amqp_url(), &backend, declare).as_str(), &[]);
+    wait_for_consumers(&vhost, 1);
+    let path = format!("/api/queues/{}/in", vhost.name());
+    let queue: Value = serde_json::from_str(&vhost.manage("GET", &path, "")).unwrap();
+    assert_eq!(
+        (&queue["type"], &queue["durable"], &queue["auto_delete"]),
+        (&"classic".into(), &false.into(), &true.into()),
+        "{queue}"
+    );
+    gateway.terminate();
+    eventually("the queue to go with its consumer", || {
+        !vhost.client().can_connect("in")
+    });
+}
+
 /// Where somebody else makes the queues, a missing one is waited for and never made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passive_listener_waits_for_a_queue_that_somebody_else_makes() {

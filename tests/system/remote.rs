@@ -4,6 +4,7 @@ mod crowds;
 mod logins;
 mod names;
 mod outages;
+mod steps;
 mod transfers;
 
 use mediary_tests::{

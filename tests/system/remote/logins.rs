@@ -10,6 +10,33 @@ async fn sftp_with_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sftp_with_a_key_that_has_a_passphrase() {
+    let server = Sshd::start_new();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::copy(server.client_key(), &key).unwrap();
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    let changed = keygen
+        .args(["-q", "-p", "-P", "", "-N", "open sesame", "-f"])
+        .arg(&key)
+        .output();
+    assert!(changed.unwrap().status.success());
+    let site = |more: &str| Site {
+        connection: format!(
+            "port: {}, user: {}, key: \"{}\", host_key: \"{}\"{more}",
+            server.port(),
+            server.user(),
+            key.display(),
+            server.host_key()
+        ),
+        ..Site::sshd(&server)
+    };
+    works_both_ways(&site(", passphrase: open sesame")).await;
+    let end = Gateway::try_start(site(", passphrase: wrong").project(&backend()), &[]);
+    assert!(end.expect_err("it must not start").stderr.contains("passphrase"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sftp_with_a_file_of_known_hosts() {
     let server = Sshd::start_new();
     let folder = tempfile::tempdir().unwrap();
